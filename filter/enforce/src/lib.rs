@@ -1,0 +1,1 @@
+//! Pure: what the Envoy filter does with a connection and a request.

@@ -1,0 +1,1 @@
+//! credence_filter.wasm: the proxy-wasm edge of credence-enforce.

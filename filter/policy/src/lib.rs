@@ -1,0 +1,1 @@
+//! Pure: SPIFFE peer policy, decisions and their reasons.

@@ -1,0 +1,1 @@
+//! Keeps a workload supplied with a good certificate and serves Envoy over SDS.

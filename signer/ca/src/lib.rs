@@ -1,0 +1,1 @@
+//! Pure: request splitting, profiles, the guard, issuance rules.

@@ -1,0 +1,3 @@
+//! SPIFFE workload identity for Envoy.
+
+fn main() {}

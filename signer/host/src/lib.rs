@@ -1,0 +1,1 @@
+//! The sandbox, proof of possession, key custody and the store.

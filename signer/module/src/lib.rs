@@ -1,0 +1,1 @@
+//! credence_signer.wasm: the CSR-signing logic as a pure function.

@@ -1,0 +1,1 @@
+//! Runs the shipped filter against a scripted proxy-wasm host.

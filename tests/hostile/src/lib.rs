@@ -1,0 +1,1 @@
+//! A signing module that lies: what the guard and the sandbox must stop.
