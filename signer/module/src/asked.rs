@@ -1,0 +1,144 @@
+//! What a certification request asks for, and whether its caller may have it.
+//!
+//! Everything but the key is taken from the request's authenticated side, so a request need not
+//! ask for anything. What it does ask for is granted or refused, never quietly left out.
+
+use crate::{Profile, Rejection, Request};
+use x509_parser::{
+    certification_request::X509CertificationRequest,
+    cri_attributes::ParsedCriAttribute,
+    extensions::{BasicConstraints, ExtendedKeyUsage, GeneralName, KeyUsage, ParsedExtension},
+    prelude::FromDer,
+};
+
+/// The parts of a request that matter to its content.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    /// The AlgorithmIdentifier's object identifier and its parameters, dotted.
+    pub(crate) key_algorithm: (String, Option<String>),
+    /// The octets of subjectPublicKey.
+    pub(crate) key: Vec<u8>,
+    uris: Vec<String>,
+    other_names: Vec<String>,
+    ca: Option<String>,
+    usages: Vec<String>,
+    not_granted: Vec<String>,
+}
+
+/// Reads a request, to its last octet.
+pub(crate) fn read(csr: &[u8]) -> Result<Asked, Rejection> {
+    let malformed = |what: &dyn std::fmt::Display| Rejection::MalformedCsr(what.to_string());
+    let (rest, csr) = X509CertificationRequest::from_der(csr).map_err(|e| malformed(&e))?;
+    if !rest.is_empty() {
+        return Err(malformed(&format!("{} bytes follow it", rest.len())));
+    }
+    let info = &csr.certification_request_info;
+    let algorithm = &info.subject_pki.algorithm;
+    let parameters = algorithm.parameters.as_ref().and_then(|p| p.as_oid().ok());
+    let mut asked = Asked {
+        key_algorithm: (
+            algorithm.algorithm.to_id_string(),
+            parameters.map(|o| o.to_id_string()),
+        ),
+        key: info.subject_pki.subject_public_key.data.to_vec(),
+        uris: Vec::new(),
+        other_names: Vec::new(),
+        ca: None,
+        usages: Vec::new(),
+        not_granted: Vec::new(),
+    };
+    for attribute in info.iter_attributes() {
+        match attribute.parsed_attribute() {
+            ParsedCriAttribute::ExtensionRequest(requested) => {
+                for extension in &requested.extensions {
+                    asked.take(&extension.oid.to_id_string(), extension.parsed_extension());
+                }
+            }
+            // RFC 2985 §5.4.1: meant for revocation by the subject; says nothing about content
+            ParsedCriAttribute::ChallengePassword(_) => {}
+            _ => asked
+                .not_granted
+                .push(format!("attribute {}", attribute.oid.to_id_string())),
+        }
+    }
+    Ok(asked)
+}
+
+impl Asked {
+    fn take(&mut self, oid: &str, extension: &ParsedExtension<'_>) {
+        match extension {
+            ParsedExtension::SubjectAlternativeName(san) => {
+                san.general_names
+                    .iter()
+                    .for_each(|name| self.take_name(name));
+            }
+            ParsedExtension::BasicConstraints(constraints) => self.take_constraints(constraints),
+            ParsedExtension::KeyUsage(usage) => self.take_usage(usage),
+            ParsedExtension::ExtendedKeyUsage(usage) => self.take_extended_usage(usage),
+            // derived from the key in any case
+            ParsedExtension::SubjectKeyIdentifier(_) => {}
+            _ => self.not_granted.push(format!("extension {oid}")),
+        }
+    }
+
+    fn take_name(&mut self, name: &GeneralName<'_>) {
+        match name {
+            GeneralName::URI(uri) => self.uris.push((*uri).to_owned()),
+            other => self.other_names.push(format!("{other:?}")),
+        }
+    }
+
+    fn take_constraints(&mut self, constraints: &BasicConstraints) {
+        if constraints.ca {
+            self.ca = Some("basicConstraints cA=true".into());
+        }
+    }
+
+    fn take_usage(&mut self, usage: &KeyUsage) {
+        if usage.key_cert_sign() || usage.crl_sign() {
+            self.ca = Some(format!("keyUsage {usage}"));
+        }
+        // keyEncipherment is what RSA habits ask for: harmless, and not granted
+        let ordinary = usage.digital_signature() || usage.key_encipherment();
+        let odd = usage.non_repudiation()
+            || usage.data_encipherment()
+            || usage.encipher_only()
+            || usage.decipher_only();
+        if odd || !ordinary && self.ca.is_none() {
+            self.usages.push(format!("keyUsage {usage}"));
+        }
+    }
+
+    fn take_extended_usage(&mut self, usage: &ExtendedKeyUsage<'_>) {
+        let odd = usage.any
+            || usage.code_signing
+            || usage.email_protection
+            || usage.time_stamping
+            || usage.ocsp_signing
+            || !usage.other.is_empty();
+        if odd {
+            self.usages
+                .push("an extended key usage other than serverAuth and clientAuth".into());
+        }
+    }
+
+    /// Whether the caller may have what is asked for.
+    pub(crate) fn check(&self, request: &Request) -> Result<(), Rejection> {
+        if let (Profile::X509Svid, Some(what)) = (request.profile, &self.ca) {
+            return Err(Rejection::CaRequested(what.clone()));
+        }
+        if let Some(other) = self.uris.iter().find(|uri| **uri != request.identity) {
+            return Err(Rejection::OtherIdentity(format!(
+                "{other}, not {}",
+                request.identity
+            )));
+        }
+        if let Some(name) = self.other_names.first() {
+            return Err(Rejection::NameNotAllowed(name.clone()));
+        }
+        match self.usages.first().or(self.not_granted.first()) {
+            Some(what) => Err(Rejection::ExtensionNotAllowed(what.clone())),
+            None => Ok(()),
+        }
+    }
+}

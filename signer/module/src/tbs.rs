@@ -1,0 +1,200 @@
+//! The to-be-signed certificate, written by rcgen.
+//!
+//! rcgen signs what it writes. The key given to it here has no private half: it keeps the octets
+//! that it is asked to sign, and those are the proposal.
+
+use crate::{Profile, Rejection, Request, SignatureAlgorithm, asked::Asked, issuer};
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, DnValue,
+    ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyUsagePurpose, PublicKeyData, SanType,
+    SerialNumber, SigningKey,
+};
+use sha2::{Digest, Sha256};
+use std::cell::RefCell;
+use time::OffsetDateTime;
+
+fn invalid(what: &dyn std::fmt::Display) -> Rejection {
+    Rejection::InvalidRequest(what.to_string())
+}
+
+/// Proposes the certificate.
+pub(crate) fn build(request: &Request, asked: &Asked) -> Result<Vec<u8>, Rejection> {
+    let subject_key = SubjectKey::new(asked)?;
+    let params = params(request, &subject_key)?;
+    let pen = Pen::new(request.signature_algorithm);
+    let (name, key_id) = match (&request.issuer, request.profile) {
+        (Some(der), Profile::Issuer | Profile::X509Svid) => {
+            let issuer = issuer::read(der)?;
+            (issuer.name, issuer.key_id)
+        }
+        (None, Profile::Root) => (params.distinguished_name.clone(), subject_key.key_id()),
+        _ => {
+            return Err(invalid(
+                &"a root has no issuer, and everything else has one",
+            ));
+        }
+    };
+    let mut issuer = CertificateParams::default();
+    issuer.distinguished_name = name;
+    issuer.key_identifier_method = KeyIdMethod::PreSpecified(key_id);
+    params
+        .signed_by(&subject_key, &rcgen::Issuer::new(issuer, &pen))
+        .map_err(|e| invalid(&e))?;
+    Ok(pen.written())
+}
+
+fn params(request: &Request, key: &SubjectKey) -> Result<CertificateParams, Rejection> {
+    let mut params = CertificateParams::default();
+    params.not_before = date(request.validity.not_before)?;
+    params.not_after = date(request.validity.not_after)?;
+    params.serial_number = Some(serial(&request.serial)?);
+    params.distinguished_name = subject(request);
+    params.subject_alt_names = vec![SanType::URI(
+        request
+            .identity
+            .as_str()
+            .try_into()
+            .map_err(|e: rcgen::Error| invalid(&e))?,
+    )];
+    params.key_identifier_method = KeyIdMethod::PreSpecified(key.key_id());
+    params.use_authority_key_identifier_extension = request.profile != Profile::Root;
+    set_usage(&mut params, request.profile);
+    Ok(params)
+}
+
+fn set_usage(params: &mut CertificateParams, profile: Profile) {
+    let ca = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    match profile {
+        Profile::Root => {
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+            params.key_usages = ca;
+        }
+        Profile::Issuer => {
+            params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+            params.key_usages = ca;
+        }
+        Profile::X509Svid => {
+            params.is_ca = IsCa::ExplicitNoCa;
+            params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+            params.extended_key_usages = vec![
+                ExtendedKeyUsagePurpose::ServerAuth,
+                ExtendedKeyUsagePurpose::ClientAuth,
+            ];
+        }
+    }
+}
+
+fn subject(request: &Request) -> DistinguishedName {
+    let mut name = DistinguishedName::new();
+    if let Some(subject) = &request.subject {
+        name.push(
+            DnType::OrganizationName,
+            DnValue::Utf8String(subject.organization.clone()),
+        );
+        name.push(
+            DnType::CommonName,
+            DnValue::Utf8String(subject.common_name.clone()),
+        );
+    }
+    name
+}
+
+fn date(seconds: u64) -> Result<OffsetDateTime, Rejection> {
+    let seconds = i64::try_from(seconds).map_err(|e| invalid(&e))?;
+    OffsetDateTime::from_unix_timestamp(seconds).map_err(|e| invalid(&e))
+}
+
+/// RFC 5280 §4.1.2.2
+fn serial(octets: &[u8]) -> Result<SerialNumber, Rejection> {
+    if (1..=20).contains(&octets.len()) && octets.iter().any(|o| *o != 0) {
+        Ok(SerialNumber::from_slice(octets))
+    } else {
+        Err(invalid(
+            &"a serial number is positive and has 1 to 20 octets",
+        ))
+    }
+}
+
+/// The key that is to be certified.
+struct SubjectKey {
+    octets: Vec<u8>,
+    algorithm: &'static rcgen::SignatureAlgorithm,
+}
+
+impl SubjectKey {
+    fn new(asked: &Asked) -> Result<Self, Rejection> {
+        let (algorithm, parameters) = (
+            asked.key_algorithm.0.as_str(),
+            asked.key_algorithm.1.as_deref(),
+        );
+        let algorithm = match (algorithm, parameters) {
+            ("1.2.840.10045.2.1", Some("1.2.840.10045.3.1.7")) => &rcgen::PKCS_ECDSA_P256_SHA256,
+            ("1.3.101.112", None) => &rcgen::PKCS_ED25519,
+            (other, _) => return Err(Rejection::UnsupportedKey(format!("algorithm {other}"))),
+        };
+        Ok(Self {
+            octets: asked.key.clone(),
+            algorithm,
+        })
+    }
+
+    /// RFC 7093 §2 method 1: the leftmost 160 bits of the SHA-256 of subjectPublicKey's value.
+    fn key_id(&self) -> Vec<u8> {
+        Sha256::digest(&self.octets)
+            .iter()
+            .take(20)
+            .copied()
+            .collect()
+    }
+}
+
+impl PublicKeyData for SubjectKey {
+    fn der_bytes(&self) -> &[u8] {
+        &self.octets
+    }
+
+    fn algorithm(&self) -> &'static rcgen::SignatureAlgorithm {
+        self.algorithm
+    }
+}
+
+/// Takes down what it is given to sign, and signs nothing.
+struct Pen {
+    algorithm: &'static rcgen::SignatureAlgorithm,
+    paper: RefCell<Vec<u8>>,
+}
+
+impl Pen {
+    fn new(algorithm: SignatureAlgorithm) -> Self {
+        let algorithm = match algorithm {
+            SignatureAlgorithm::EcdsaWithSha256 => &rcgen::PKCS_ECDSA_P256_SHA256,
+            SignatureAlgorithm::Ed25519 => &rcgen::PKCS_ED25519,
+        };
+        Self {
+            algorithm,
+            paper: RefCell::default(),
+        }
+    }
+
+    fn written(self) -> Vec<u8> {
+        self.paper.into_inner()
+    }
+}
+
+impl PublicKeyData for Pen {
+    /// Of no use: the issuer's key identifier is given, not derived.
+    fn der_bytes(&self) -> &[u8] {
+        &[]
+    }
+
+    fn algorithm(&self) -> &'static rcgen::SignatureAlgorithm {
+        self.algorithm
+    }
+}
+
+impl SigningKey for Pen {
+    fn sign(&self, tbs: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
+        *self.paper.borrow_mut() = tbs.to_vec();
+        Ok(Vec::new())
+    }
+}
