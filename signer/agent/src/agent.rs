@@ -1,15 +1,30 @@
 //! The agent: one task that renews and one socket that serves for each workload.
 
 use std::collections::BTreeSet;
+use std::error::Error;
 use std::future::Future;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use spiffe::SpiffeId;
+use tokio::net::UnixListener;
+use tokio::sync::{mpsc, watch};
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::timeout;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::Server;
 
 use crate::clock::Clock;
+use crate::gate::Gate;
+use crate::keeper::Keeper;
+use crate::sds::{Sds, Snapshot};
 use crate::socket::{BoundSocket, SocketError};
 use crate::upstream::Upstream;
+
+/// How long open connections get to end by themselves at shutdown.
+const GRACE: Duration = Duration::from_secs(2);
 
 /// An identity to keep supplied, and where its owner fetches it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,8 +78,11 @@ pub enum AgentError {
         path: PathBuf,
         /// What the server said.
         #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
+        source: Box<dyn Error + Send + Sync>,
     },
+    /// A task of the agent ended by a panic, which is a fault in the agent.
+    #[error("a task of the agent failed")]
+    Task(#[source] JoinError),
 }
 
 /// Keeps workloads supplied: made by [`Agent::bind`], spent by [`Agent::run`].
@@ -113,9 +131,27 @@ impl Agent {
     ///
     /// [`AgentError::Serve`] when a socket can no longer be served; the other ones are closed too.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), AgentError> {
-        shutdown.await;
-        Ok(())
+        let (stop, stopped) = watch::channel(());
+        let mut posts = JoinSet::new();
+        for post in self.posts {
+            let keeper = (Arc::clone(&self.upstream), Arc::clone(&self.clock));
+            posts.spawn(post.run(keeper.0, keeper.1, self.limits, stopped.clone()));
+        }
+        let early = tokio::select! {
+            () = shutdown => Ok(()),
+            Some(ended) = posts.join_next() => flatten(ended),
+        };
+        drop(stop);
+        while let Some(ended) = posts.join_next().await {
+            flatten(ended)?;
+        }
+        early
     }
+}
+
+/// A task that panicked is a fault like any other.
+fn flatten(ended: Result<Result<(), AgentError>, JoinError>) -> Result<(), AgentError> {
+    ended.unwrap_or_else(|error| Err(AgentError::Task(error)))
 }
 
 impl Post {
@@ -130,6 +166,52 @@ impl Post {
             socket,
         })
     }
+
+    /// Renews and serves until `stopped` has no sender any more.
+    ///
+    /// Then the listener goes first, and its file; the end of the keeper is the end of what was published, which ends the
+    /// streams; connections that are still open after [`GRACE`] are cut.
+    async fn run(
+        self,
+        upstream: Arc<dyn Upstream>,
+        clock: Arc<dyn Clock>,
+        limits: Limits,
+        stopped: watch::Receiver<()>,
+    ) -> Result<(), AgentError> {
+        let path = self.socket.path().to_owned();
+        let failed = |source: Box<dyn Error + Send + Sync>| AgentError::Serve { path, source };
+        let (listener, file) = self.socket.into_parts();
+        let listener = match UnixListener::from_std(listener) {
+            Ok(listener) => listener,
+            Err(error) => return Err(failed(error.into())),
+        };
+        let (published, secrets) = watch::channel(Snapshot::default());
+        let (admitted, connections) = mpsc::channel(1);
+        let service = Sds::server(self.id.clone(), secrets, limits);
+        let connections = ReceiverStream::new(connections);
+        let stop = ended(stopped.clone());
+        let server = Server::builder().serve_with_incoming_shutdown(service, connections, stop);
+        let mut server = pin!(server);
+        let keeper = Keeper::new(self.id.clone(), upstream, clock, published);
+        let gate = Gate::new(self.id, self.uid, limits.connections);
+        let served = tokio::select! {
+            served = &mut server => Some(served),
+            () = keeper.run() => None,
+            () = gate.run(listener, admitted) => None,
+            () = ended(stopped) => None,
+        };
+        drop(file);
+        let served = match served {
+            Some(served) => served,
+            None => timeout(GRACE, server).await.unwrap_or(Ok(())),
+        };
+        served.map_err(|error| failed(error.into()))
+    }
+}
+
+/// Resolves when the sender is gone.
+async fn ended(mut stopped: watch::Receiver<()>) {
+    while stopped.changed().await.is_ok() {}
 }
 
 fn check_distinct(workloads: &[Workload]) -> Result<(), AgentError> {

@@ -1,14 +1,19 @@
 //! Keeps a workload supplied with a good certificate and serves Envoy over SDS.
 //!
-//! The core is pure: [`rotation`] decides when to ask for a certificate and what to do with the answer, and the SDS stream
+//! The core is pure: rotation decides when to ask for a certificate and what to do with the answer, and the SDS stream
 //! is a state machine that takes requests and secrets and gives responses. [`Agent`] is the thin edge that runs them over
 //! an [`Upstream`], a [`Clock`] and Unix sockets.
 #![cfg(unix)]
 
 mod agent;
 mod clock;
+mod gate;
+mod keeper;
 mod key;
+mod rotation;
+mod sds;
 mod socket;
+mod svid;
 mod upstream;
 
 pub use agent::{Agent, AgentError, Limits, Workload};

@@ -1,0 +1,198 @@
+//! Runs the rotation of one identity: asks the CA, checks what comes, publishes it.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use spiffe::SpiffeId;
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+
+use crate::clock::Clock;
+use crate::key::{KeyError, WorkloadKey};
+use crate::rotation::{Action, Draw, Event, Rotation, Setback};
+use crate::sds::Snapshot;
+use crate::svid::{Rejection, Svid};
+use crate::upstream::{Issued, Upstream, UpstreamError};
+
+/// Why an attempt to get a certificate came to nothing.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Upstream(#[from] UpstreamError),
+    #[error("the CA did not answer within {0:?}")]
+    TimedOut(Duration),
+    #[error("what the CA sent is not usable: {0}")]
+    Rejected(#[from] Rejection),
+    #[error("{0}")]
+    Key(#[from] KeyError),
+}
+
+impl Failure {
+    fn setback(&self) -> Setback {
+        match self {
+            Self::Upstream(UpstreamError::Refused(_)) => Setback::Refused,
+            Self::Upstream(UpstreamError::Unavailable(_))
+            | Self::TimedOut(_)
+            | Self::Rejected(_)
+            | Self::Key(_) => Setback::Passing,
+        }
+    }
+}
+
+type Asked = Result<(WorkloadKey, Issued), Failure>;
+type Attempt = Pin<Box<dyn Future<Output = Asked> + Send>>;
+
+/// Keeps one identity supplied.
+pub(crate) struct Keeper {
+    id: SpiffeId,
+    upstream: Arc<dyn Upstream>,
+    clock: Arc<dyn Clock>,
+    rotation: Rotation,
+    published: watch::Sender<Snapshot>,
+    attempt: Option<Attempt>,
+    /// The serial number of the last certificate that was published.
+    serial: Option<String>,
+}
+
+impl Keeper {
+    /// Begins without a certificate; what it gets goes to `published`.
+    pub(crate) fn new(
+        id: SpiffeId,
+        upstream: Arc<dyn Upstream>,
+        clock: Arc<dyn Clock>,
+        published: watch::Sender<Snapshot>,
+    ) -> Self {
+        let rotation = Rotation::new(Draw::of(&id), clock.now());
+        Self {
+            id,
+            upstream,
+            clock,
+            rotation,
+            published,
+            attempt: None,
+            serial: None,
+        }
+    }
+
+    /// Runs for ever. Dropping the future lets go of the attempt under way and ends what was published.
+    pub(crate) async fn run(mut self) {
+        loop {
+            let idle = self.rotation.idle_for(self.clock.now());
+            tokio::select! {
+                asked = answer(&mut self.attempt) => self.on_answer(asked),
+                () = sleep(idle) => self.on_tick(),
+            }
+        }
+    }
+
+    fn on_tick(&mut self) {
+        let actions = self.rotation.step(self.clock.now(), Event::Tick);
+        self.act(&actions, None);
+    }
+
+    fn on_answer(&mut self, asked: Asked) {
+        self.attempt = None;
+        let now = self.clock.now();
+        match self.take(asked, now) {
+            Ok((svid, snapshot)) => {
+                let actions = self.rotation.step(
+                    now,
+                    Event::Received {
+                        not_after: svid.not_after,
+                    },
+                );
+                self.act(&actions, Some((svid, snapshot)));
+            }
+            Err(failure) => {
+                let actions = self.rotation.step(now, Event::Failed(failure.setback()));
+                self.act(&actions, None);
+                self.report(&failure);
+            }
+        }
+    }
+
+    /// Validates before anything is published.
+    fn take(&self, asked: Asked, now: SystemTime) -> Result<(Svid, Snapshot), Failure> {
+        let (key, issued) = asked?;
+        let svid = Svid::check(issued, key, &self.id, now)?;
+        let snapshot = Snapshot::of(&svid)?;
+        Ok((svid, snapshot))
+    }
+
+    fn act(&mut self, actions: &[Action], mut received: Option<(Svid, Snapshot)>) {
+        for action in actions {
+            match action {
+                Action::Ask { patience } => self.attempt = Some(self.ask(*patience)),
+                Action::Withdraw => self.withdraw(),
+                Action::Publish => {
+                    if let Some((svid, snapshot)) = received.take() {
+                        self.publish(&svid, snapshot);
+                    }
+                }
+            }
+        }
+    }
+
+    fn ask(&self, patience: Duration) -> Attempt {
+        let upstream = Arc::clone(&self.upstream);
+        let id = self.id.clone();
+        Box::pin(async move {
+            let key = WorkloadKey::generate()?;
+            let csr = key.request(&id)?;
+            let issued = timeout(patience, upstream.issue(&id, csr)).await;
+            let issued = issued.map_err(|_| Failure::TimedOut(patience))??;
+            Ok((key, issued))
+        })
+    }
+
+    fn publish(&mut self, svid: &Svid, snapshot: Snapshot) {
+        self.published.send_replace(snapshot);
+        let old_serial = self.serial.replace(svid.serial.clone());
+        tracing::info!(
+            identity = %self.id,
+            old_serial = old_serial.as_deref().unwrap_or("none"),
+            new_serial = %svid.serial,
+            not_after = %humantime::format_rfc3339_seconds(svid.not_after),
+            next_renewal = %self.next_request(),
+            "certificate received",
+        );
+    }
+
+    /// Envoy has no way to be told that a certificate is gone, and keeps it; nobody else gets it any more.
+    fn withdraw(&self) {
+        self.published.send_modify(Snapshot::withdraw_certificate);
+        tracing::error!(
+            identity = %self.id,
+            serial = self.serial.as_deref().unwrap_or("none"),
+            "the certificate has expired and could not be renewed in time",
+        );
+    }
+
+    fn report(&self, reason: &Failure) {
+        tracing::warn!(
+            identity = %self.id,
+            serial = self.serial.as_deref().unwrap_or("none"),
+            %reason,
+            next_try = %self.next_request(),
+            "no new certificate",
+        );
+    }
+
+    fn next_request(&self) -> String {
+        let moment = self.rotation.next_request();
+        moment.map_or_else(
+            || "now".to_owned(),
+            |at| humantime::format_rfc3339_millis(at).to_string(),
+        )
+    }
+}
+
+/// What the attempt under way comes to; nothing while there is none.
+async fn answer(attempt: &mut Option<Attempt>) -> Asked {
+    match attempt {
+        Some(attempt) => attempt.await,
+        None => std::future::pending().await,
+    }
+}

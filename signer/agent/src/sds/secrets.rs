@@ -1,0 +1,189 @@
+//! The secrets of one workload as Envoy wants them.
+
+use std::fmt;
+use std::sync::Arc;
+
+use envoy_types::pb::envoy::config::core::v3::DataSource;
+use envoy_types::pb::envoy::config::core::v3::data_source::Specifier;
+use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::secret::Type;
+use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::{
+    CertificateValidationContext, Secret as SecretMessage, TlsCertificate,
+};
+use envoy_types::pb::google::protobuf::Any;
+use pem_rfc7468::LineEnding;
+use prost::Message;
+use sha2::{Digest, Sha256};
+use zeroize::Zeroize;
+
+use super::SECRET_TYPE;
+use crate::key::KeyError;
+use crate::svid::Svid;
+
+/// The names that an Envoy can ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Name {
+    /// `default`: the certificate chain and its key.
+    Default,
+    /// `ROOTCA`: the trust bundle.
+    RootCa,
+}
+
+impl Name {
+    pub(crate) const ALL: [Self; 2] = [Self::Default, Self::RootCa];
+
+    pub(crate) fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|known| known.as_str() == name)
+    }
+
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Default => "default",
+            Self::RootCa => "ROOTCA",
+        }
+    }
+}
+
+/// A resource ready to be sent, overwritten when it is dropped. Every stream shares it; what gRPC copies of it into its
+/// send buffers is freed without being overwritten.
+pub(crate) struct Secret {
+    version: String,
+    body: Any,
+}
+
+impl Secret {
+    /// The first 16 hexadecimal digits of SHA-256 over the name and the certificates: the same material has the same
+    /// version whoever serves it and after any restart. The key plays no part, since each certificate has its own.
+    pub(crate) fn version(&self) -> &str {
+        &self.version
+    }
+
+    pub(crate) fn to_any(&self) -> Any {
+        self.body.clone()
+    }
+
+    fn new(name: Name, certificates: &[Vec<u8>], kind: Type) -> Self {
+        let message = SecretMessage {
+            name: name.as_str().to_owned(),
+            r#type: Some(kind),
+        };
+        let body = Any {
+            type_url: SECRET_TYPE.to_owned(),
+            value: message.encode_to_vec(),
+        };
+        overwrite(message);
+        Self {
+            version: version(name, certificates),
+            body,
+        }
+    }
+}
+
+impl Drop for Secret {
+    fn drop(&mut self) {
+        self.body.value.zeroize();
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Secret({}, ..)", self.version)
+    }
+}
+
+/// What there is to serve at one moment.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Snapshot {
+    certificate: Option<Arc<Secret>>,
+    bundle: Option<Arc<Secret>>,
+}
+
+impl Snapshot {
+    /// Everything that came with `svid`.
+    pub(crate) fn of(svid: &Svid) -> Result<Self, KeyError> {
+        Ok(Self {
+            certificate: Some(Arc::new(certificate(svid)?)),
+            bundle: Some(Arc::new(bundle(&svid.bundle))),
+        })
+    }
+
+    /// Takes the certificate away, because it has ended. The roots are good on their own.
+    pub(crate) fn withdraw_certificate(&mut self) {
+        self.certificate = None;
+    }
+
+    pub(crate) fn get(&self, name: Name) -> Option<&Arc<Secret>> {
+        match name {
+            Name::Default => self.certificate.as_ref(),
+            Name::RootCa => self.bundle.as_ref(),
+        }
+    }
+}
+
+fn certificate(svid: &Svid) -> Result<Secret, KeyError> {
+    let mut key = svid.key.to_pem()?;
+    let message = TlsCertificate {
+        certificate_chain: Some(inline(pem(&svid.chain))),
+        private_key: Some(inline(std::mem::take(&mut *key))),
+        ..TlsCertificate::default()
+    };
+    Ok(Secret::new(
+        Name::Default,
+        &svid.chain,
+        Type::TlsCertificate(message),
+    ))
+}
+
+fn bundle(roots: &[Vec<u8>]) -> Secret {
+    let message = CertificateValidationContext {
+        trusted_ca: Some(inline(pem(roots))),
+        ..CertificateValidationContext::default()
+    };
+    Secret::new(Name::RootCa, roots, Type::ValidationContext(message))
+}
+
+fn inline(text: String) -> DataSource {
+    DataSource {
+        specifier: Some(Specifier::InlineBytes(text.into_bytes())),
+        ..DataSource::default()
+    }
+}
+
+/// Encoding fails only beyond the length of a `usize`; then the certificate is left out.
+fn pem(certificates: &[Vec<u8>]) -> String {
+    let encode = |der: &Vec<u8>| pem_rfc7468::encode_string("CERTIFICATE", LineEnding::LF, der);
+    certificates.iter().flat_map(encode).collect()
+}
+
+fn version(name: Name, certificates: &[Vec<u8>]) -> String {
+    let parts = std::iter::once(name.as_str().as_bytes());
+    digest(parts.chain(certificates.iter().map(Vec::as_slice)))
+}
+
+/// The first 16 hexadecimal digits of SHA-256 over the parts, each behind its length.
+pub(crate) fn digest<'a>(parts: impl Iterator<Item = &'a [u8]>) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    let start = hash.finalize();
+    start
+        .iter()
+        .take(8)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+/// Overwrites the key in a message that is done with.
+fn overwrite(message: SecretMessage) {
+    let Some(Type::TlsCertificate(TlsCertificate {
+        private_key: Some(key),
+        ..
+    })) = message.r#type
+    else {
+        return;
+    };
+    if let Some(Specifier::InlineBytes(mut bytes)) = key.specifier {
+        bytes.zeroize();
+    }
+}
