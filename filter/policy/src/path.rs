@@ -1,0 +1,232 @@
+//! Paths: the one spelling that is accepted of a request's, and the patterns of a rule.
+//!
+//! A rule on a path is worth as much as the certainty that the application behind reads the same
+//! path. So where a rule hangs on the path there is one spelling of each path and the rest is
+//! refused, rather than normalised in the hope that everyone normalises alike. A canonical path is an absolute path of
+//! RFC 3986 §3.3 in which
+//! - no segment but the last is empty, and none is `.` or `..`;
+//! - `;` does not occur (some servers cut a segment there), nor `\`;
+//! - a byte is percent-encoded, in capitals, exactly if it could not stand there by itself
+//!   (RFC 3986 §6.2.2), what is encoded is UTF-8 and no control character, and it does not
+//!   decode to another percent-encoding.
+//!
+//! Letter case and a slash at the end are part of a path: `/admin` and `/admin/` are two paths.
+
+use std::{fmt, str};
+
+use crate::limits;
+
+/// The path of a request target, without its query, if it is canonical.
+///
+/// # Errors
+/// [`PathFault`]: what makes it another spelling of some path.
+pub fn canonical_path(target: &[u8]) -> Result<&str, PathFault> {
+    if target.len() > limits::MAX_REQUEST_PATH_BYTES {
+        return Err(PathFault::TooLong);
+    }
+    let path = without_query(target)?;
+    let text = str::from_utf8(path).map_err(|_| PathFault::Byte)?;
+    if !text.starts_with('/') {
+        return Err(PathFault::NotAbsolute);
+    }
+    check_bytes(text.as_bytes())?;
+    check_segments(text)?;
+    Ok(text)
+}
+
+fn without_query(target: &[u8]) -> Result<&[u8], PathFault> {
+    if target.contains(&b'#') {
+        return Err(PathFault::Fragment);
+    }
+    Ok(target.split(|byte| *byte == b'?').next().unwrap_or(target))
+}
+
+fn check_segments(path: &str) -> Result<(), PathFault> {
+    let mut segments = path.split('/').skip(1).peekable();
+    while let Some(segment) = segments.next() {
+        match segment {
+            "" if segments.peek().is_some() => return Err(PathFault::EmptySegment),
+            "." | ".." => return Err(PathFault::DotSegment),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn check_bytes(path: &[u8]) -> Result<(), PathFault> {
+    let mut rest = path;
+    let mut decoded = Vec::new();
+    while let Some((&byte, after)) = rest.split_first() {
+        rest = match byte {
+            b'%' => {
+                let (value, after) = escaped(after)?;
+                decoded.push(value);
+                after
+            }
+            b'/' => after,
+            byte if may_stand_in_segment(byte) => {
+                check_decoded(&mut decoded)?;
+                after
+            }
+            b';' => return Err(PathFault::Parameter),
+            _ => return Err(PathFault::Byte),
+        };
+        if byte == b'/' {
+            check_decoded(&mut decoded)?;
+        }
+    }
+    check_decoded(&mut decoded)
+}
+
+/// One percent-encoding (after its `%`): its value and what follows.
+fn escaped(after: &[u8]) -> Result<(u8, &[u8]), PathFault> {
+    let [high, low, rest @ ..] = after else {
+        return Err(PathFault::Escape);
+    };
+    let value = capital_hex(*high)? << 4 | capital_hex(*low)?;
+    let needless = may_stand_in_segment(value) || matches!(value, b'/' | b'\\' | b';');
+    let double = value == b'%' && matches!(rest, [a, b, ..] if both_hex(*a, *b));
+    if needless || double || value.is_ascii_control() {
+        return Err(PathFault::Escape);
+    }
+    Ok((value, rest))
+}
+
+/// What a run of percent-encodings stands for must be UTF-8: overlong forms hide dots and slashes.
+fn check_decoded(run: &mut Vec<u8>) -> Result<(), PathFault> {
+    if run.is_empty() {
+        return Ok(());
+    }
+    str::from_utf8(run).map_err(|_| PathFault::Escape)?;
+    run.clear();
+    Ok(())
+}
+
+fn both_hex(a: u8, b: u8) -> bool {
+    a.is_ascii_hexdigit() && b.is_ascii_hexdigit()
+}
+
+fn capital_hex(digit: u8) -> Result<u8, PathFault> {
+    match digit {
+        b'0'..=b'9' => Ok(digit - b'0'),
+        b'A'..=b'F' => Ok(digit - b'A' + 10),
+        _ => Err(PathFault::Escape),
+    }
+}
+
+/// `pchar` of RFC 3986 §3.3 without percent-encodings, and without `;`.
+const fn may_stand_in_segment(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b'-' | b'.'
+                | b'_'
+                | b'~'
+                | b'!'
+                | b'$'
+                | b'&'
+                | b'\''
+                | b'('
+                | b')'
+                | b'*'
+                | b'+'
+                | b','
+                | b'='
+                | b':'
+                | b'@'
+        )
+}
+
+/// Why a path is not in its canonical spelling.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PathFault {
+    /// Longer than [`limits::MAX_REQUEST_PATH_BYTES`], query included.
+    #[error("is longer than {max} bytes", max = limits::MAX_REQUEST_PATH_BYTES)]
+    TooLong,
+    /// Empty, or does not start with `/`.
+    #[error("does not start with `/`")]
+    NotAbsolute,
+    /// Has a `#`, which no request target may have (RFC 9112 §3.2).
+    #[error("has a fragment (`#`)")]
+    Fragment,
+    /// Has `//`.
+    #[error("has an empty segment (`//`)")]
+    EmptySegment,
+    /// Has a segment `.` or `..`.
+    #[error("has a segment `.` or `..`")]
+    DotSegment,
+    /// Has a `;`.
+    #[error("has a parameter (`;`)")]
+    Parameter,
+    /// Has a byte that must be percent-encoded, or a backslash.
+    #[error("has a character that may not stand in a path as it is")]
+    Byte,
+    /// Has a percent-encoding that is broken, needless, in small letters, doubled or not UTF-8.
+    #[error(
+        "has a percent-encoding that is broken, needless, in small letters, doubled or not UTF-8"
+    )]
+    Escape,
+}
+
+/// Which paths a rule speaks of.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum PathPattern {
+    /// Exactly this path.
+    Exact(Box<str>),
+    /// Every path that starts with this, which ends in `/`; written `/api/*`.
+    Below(Box<str>),
+}
+
+impl PathPattern {
+    /// Reads a pattern as a policy document writes it.
+    ///
+    /// # Errors
+    /// [`PathPatternFault`], which says what to write.
+    pub fn new(text: &str) -> Result<Self, PathPatternFault> {
+        if text.len() > limits::MAX_PATH_PATTERN_BYTES {
+            return Err(PathPatternFault::TooLong);
+        }
+        let prefix = text.strip_suffix('*').filter(|start| start.ends_with('/'));
+        let literal = prefix.unwrap_or(text);
+        if literal.contains('*') {
+            return Err(PathPatternFault::Wildcard);
+        }
+        if literal.contains('?') {
+            return Err(PathPatternFault::Query);
+        }
+        canonical_path(literal.as_bytes()).map_err(PathPatternFault::NotCanonical)?;
+        Ok(match prefix {
+            Some(prefix) => Self::Below(prefix.into()),
+            None => Self::Exact(literal.into()),
+        })
+    }
+}
+
+impl fmt::Display for PathPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exact(path) => write!(f, "{path}"),
+            Self::Below(prefix) => write!(f, "{prefix}*"),
+        }
+    }
+}
+
+/// Why a text is not a path pattern; reads after the quoted text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PathPatternFault {
+    /// Longer than [`limits::MAX_PATH_PATTERN_BYTES`].
+    #[error("is longer than {max} bytes", max = limits::MAX_PATH_PATTERN_BYTES)]
+    TooLong,
+    /// A `*` where none is understood.
+    #[error("has a `*` that is not understood: write an exact path, or a prefix that ends in `/*`")]
+    Wildcard,
+    /// A query, which paths are matched without.
+    #[error("has a query: paths are matched without it, so leave out what starts at `?`")]
+    Query,
+    /// No request's canonical path could match it.
+    #[error(
+        "{0}, and so could never match: write the path as it is canonical, like \"/api/users\" or \"/api/*\""
+    )]
+    NotCanonical(#[source] PathFault),
+}
