@@ -79,3 +79,59 @@ impl fmt::Debug for WorkloadKey {
         f.write_str("WorkloadKey(..)")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use x509_parser::prelude::{FromDer, GeneralName, ParsedExtension, X509CertificationRequest};
+
+    use super::*;
+
+    fn id() -> SpiffeId {
+        SpiffeId::new("spiffe://example.org/frontend").unwrap()
+    }
+
+    #[test]
+    fn a_request_names_the_identity_and_nothing_else() {
+        let key = WorkloadKey::generate().unwrap();
+        let csr = key.request(&id()).unwrap();
+        let (rest, csr) = X509CertificationRequest::from_der(csr.as_bytes()).unwrap();
+        assert!(rest.is_empty());
+        let info = &csr.certification_request_info;
+        assert_eq!(info.subject.iter().count(), 0);
+        assert_eq!(info.subject_pki.raw, key.public_key());
+        let mut names =
+            csr.requested_extensions()
+                .unwrap()
+                .filter_map(|extension| match extension {
+                    ParsedExtension::SubjectAlternativeName(names) => {
+                        Some(names.general_names.clone())
+                    }
+                    _ => None,
+                });
+        assert_eq!(
+            names.next().unwrap(),
+            [GeneralName::URI("spiffe://example.org/frontend")]
+        );
+        assert!(names.next().is_none());
+    }
+
+    #[test]
+    fn each_key_is_new_and_shows_nothing() {
+        let (one, two) = (
+            WorkloadKey::generate().unwrap(),
+            WorkloadKey::generate().unwrap(),
+        );
+        assert_ne!(one.public_key(), two.public_key());
+        assert_eq!(format!("{one:?}"), "WorkloadKey(..)");
+    }
+
+    #[test]
+    fn the_key_is_written_as_pkcs8() {
+        let key = WorkloadKey::generate().unwrap();
+        let pem = key.to_pem().unwrap();
+        let (label, der) = pem_rfc7468::decode_vec(pem.as_bytes()).unwrap();
+        assert_eq!(label, "PRIVATE KEY");
+        let again = KeyPair::try_from(der).unwrap();
+        assert_eq!(again.subject_public_key_info(), key.public_key());
+    }
+}

@@ -16,6 +16,10 @@ mod socket;
 mod svid;
 mod upstream;
 
+#[cfg(test)]
+#[path = "../tests/support/ca.rs"]
+mod testca;
+
 pub use agent::{Agent, AgentError, Limits, Workload};
 pub use clock::Clock;
 pub use socket::SocketError;

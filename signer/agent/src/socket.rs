@@ -156,7 +156,7 @@ impl Drop for SocketFile {
         match fs::symlink_metadata(&self.path) {
             Ok(found) if Identity::of(&found) == self.made => remove(&self.path),
             Ok(_) => {
-                tracing::info!(socket = %self.path.display(), "left alone: somebody else's file is there now")
+                tracing::info!(socket = %self.path.display(), "left alone: somebody else's file is there now");
             }
             Err(_) => {}
         }

@@ -37,11 +37,6 @@ impl Draw {
         Self(f64::from(u32::from_be_bytes([a, b, c, d])) / (f64::from(u32::MAX) + 1.0))
     }
 
-    #[cfg(test)]
-    pub(crate) fn exactly(share: f64) -> Self {
-        Self(share)
-    }
-
     /// How long after receipt a certificate with `life` left is renewed.
     pub(crate) fn renewal_after(self, life: Duration) -> Duration {
         life.mul_f64(EARLIEST_RENEWAL + (LATEST_RENEWAL - EARLIEST_RENEWAL) * self.0)

@@ -187,3 +187,120 @@ fn overwrite(message: SecretMessage) {
         bytes.zeroize();
     }
 }
+
+#[cfg(test)]
+impl Snapshot {
+    /// Stand-ins whose contents are any text, for tests of what is sent when.
+    pub(crate) fn stand_in(chain: Option<&str>, roots: Option<&str>) -> Self {
+        let secret = |name, text: &str| {
+            let empty = Type::ValidationContext(CertificateValidationContext::default());
+            Arc::new(Secret::new(name, &[text.as_bytes().to_vec()], empty))
+        };
+        Self {
+            certificate: chain.map(|text| secret(Name::Default, text)),
+            bundle: roots.map(|text| secret(Name::RootCa, text)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use spiffe::SpiffeId;
+
+    use super::*;
+    use crate::key::WorkloadKey;
+    use crate::testca::{Order, TestCa};
+    use crate::upstream::Issued;
+
+    fn svid(ca: &TestCa, serial: u64) -> Svid {
+        let id = SpiffeId::new("spiffe://example.org/frontend").unwrap();
+        let now = UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+        let key = WorkloadKey::generate().unwrap();
+        let csr = key.request(&id).unwrap();
+        let mut order = Order::new(
+            "spiffe://example.org/frontend",
+            now,
+            now + Duration::from_secs(60),
+        );
+        order.serial = serial;
+        let issued = Issued {
+            chain: ca.chain(csr.as_bytes(), &order),
+            bundle: ca.bundle(),
+        };
+        Svid::check(issued, key, &id, now).unwrap()
+    }
+
+    fn ca() -> TestCa {
+        TestCa::new(UNIX_EPOCH + Duration::from_secs(1_800_000_000))
+    }
+
+    fn sent(snapshot: &Snapshot, name: Name) -> SecretMessage {
+        let any = snapshot.get(name).unwrap().to_any();
+        assert_eq!(any.type_url, SECRET_TYPE);
+        SecretMessage::decode(any.value.as_slice()).unwrap()
+    }
+
+    fn bytes(source: Option<DataSource>) -> Vec<u8> {
+        match source.unwrap().specifier.unwrap() {
+            Specifier::InlineBytes(bytes) => bytes,
+            other => panic!("not inline: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_certificate_goes_out_as_chain_and_key() {
+        let svid = svid(&ca(), 1);
+        let secret = sent(&Snapshot::of(&svid).unwrap(), Name::Default);
+        assert_eq!(secret.name, "default");
+        let Some(Type::TlsCertificate(tls)) = secret.r#type else {
+            panic!("not a certificate")
+        };
+        let chain = String::from_utf8(bytes(tls.certificate_chain)).unwrap();
+        assert_eq!(chain.matches("-----BEGIN CERTIFICATE-----\n").count(), 2);
+        let (_, leaf) = pem_rfc7468::decode_vec(
+            chain
+                .split_inclusive("-----END CERTIFICATE-----\n")
+                .next()
+                .unwrap()
+                .as_bytes(),
+        )
+        .unwrap();
+        assert_eq!(leaf, svid.chain[0]);
+        assert_eq!(
+            bytes(tls.private_key),
+            svid.key.to_pem().unwrap().as_bytes()
+        );
+    }
+
+    #[test]
+    fn the_bundle_goes_out_as_trusted_ca() {
+        let secret = sent(&Snapshot::of(&svid(&ca(), 1)).unwrap(), Name::RootCa);
+        assert_eq!(secret.name, "ROOTCA");
+        let Some(Type::ValidationContext(context)) = secret.r#type else {
+            panic!("not a context")
+        };
+        assert!(bytes(context.trusted_ca).starts_with(b"-----BEGIN CERTIFICATE-----\n"));
+    }
+
+    #[test]
+    fn versions_follow_the_contents() {
+        let ca = ca();
+        let (one, two) = (
+            Snapshot::of(&svid(&ca, 1)).unwrap(),
+            Snapshot::of(&svid(&ca, 2)).unwrap(),
+        );
+        let version = |snapshot: &Snapshot, name| snapshot.get(name).unwrap().version().to_owned();
+        assert_ne!(version(&one, Name::Default), version(&two, Name::Default));
+        assert_eq!(version(&one, Name::RootCa), version(&two, Name::RootCa));
+        assert_eq!(version(&one, Name::RootCa).len(), 16);
+    }
+
+    #[test]
+    fn debug_shows_no_key() {
+        let snapshot = Snapshot::of(&svid(&ca(), 1)).unwrap();
+        let shown = format!("{snapshot:?}");
+        assert!(!shown.contains("PRIVATE") && shown.len() < 200, "{shown}");
+    }
+}

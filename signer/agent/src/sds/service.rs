@@ -93,7 +93,7 @@ impl SecretDiscoveryService for Sds {
         let reaction = self
             .stream()
             .on_request(request.into_inner(), &self.secrets.borrow());
-        let Reaction { response, notes } = reaction.map_err(status)?;
+        let Reaction { response, notes } = reaction.map_err(|fault| status(&fault))?;
         report(&self.id, "", &notes);
         let response = response.ok_or_else(|| {
             Status::unavailable("there is nothing yet of what was asked for; ask again")
@@ -156,7 +156,7 @@ impl Conversation {
         drop(secrets);
         let Reaction { response, notes } = reaction.map_err(|fault| {
             tracing::warn!(identity = %self.id, node = self.stream.node(), reason = %fault, "an SDS stream was ended");
-            End::Because(status(fault))
+            End::Because(status(&fault))
         })?;
         report(&self.id, self.stream.node(), &notes);
         Ok(response)
@@ -171,7 +171,7 @@ enum End {
     Because(Status),
 }
 
-fn status(fault: Fault) -> Status {
+fn status(fault: &Fault) -> Status {
     let message = fault.to_string();
     match fault {
         Fault::NoNode | Fault::WrongType { .. } => Status::invalid_argument(message),
@@ -184,7 +184,7 @@ fn report(id: &SpiffeId, node: &str, notes: &[Note]) {
         match note {
             Note::Opened { node } => tracing::info!(identity = %id, node, "SDS stream opened"),
             Note::Accepted { version } => {
-                tracing::debug!(identity = %id, node, version, "Envoy accepted the secrets")
+                tracing::debug!(identity = %id, node, version, "Envoy accepted the secrets");
             }
             Note::Refused {
                 version,
@@ -194,7 +194,7 @@ fn report(id: &SpiffeId, node: &str, notes: &[Note]) {
                 tracing::warn!(identity = %id, node, version, code, detail = message, "Envoy refused the secrets and goes on with what it had");
             }
             Note::Stale { nonce } => {
-                tracing::debug!(identity = %id, node, nonce, "ignored: answers an older response")
+                tracing::debug!(identity = %id, node, nonce, "ignored: answers an older response");
             }
             Note::Unknown { names } => {
                 tracing::warn!(identity = %id, node, ?names, "left out: no such secret; there are \"default\" and \"ROOTCA\"");
