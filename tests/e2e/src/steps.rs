@@ -1,0 +1,118 @@
+//! What the demo shows and the tests assert. Each step gives its evidence in words.
+
+use anyhow::{Context, Result, ensure};
+use rustls::version::{TLS12, TLS13};
+
+use crate::{prometheus::Sample, stranger, traffic::Tally, world::World};
+
+/// The frontend asks through its Envoy, and is let in.
+///
+/// # Errors
+/// If it is not.
+pub async fn frontend_is_let_in(world: &World) -> Result<String> {
+    let answer = world.frontend.get("/api/hello").await?;
+    ensure!(
+        answer.status == 200,
+        "frontend got {}: {}",
+        answer.status,
+        answer.body
+    );
+    Ok(format!("200: {}", answer.body.trim()))
+}
+
+/// The intruder has an identity of the same trust domain, is refused and told why.
+///
+/// # Errors
+/// If it is let in, or not told why.
+pub async fn intruder_is_refused(world: &World) -> Result<String> {
+    let answer = world.intruder.get("/api/hello").await?;
+    ensure!(
+        answer.status == 403,
+        "intruder got {}: {}",
+        answer.status,
+        answer.body
+    );
+    let reason = answer.body.trim();
+    ensure!(
+        reason.contains("spiffe://example.org/intruder"),
+        "the reason does not name who was refused: {reason}"
+    );
+    Ok(format!("403: {reason}"))
+}
+
+/// The frontend is refused what no rule gives it.
+///
+/// # Errors
+/// If it is not.
+pub async fn frontend_is_kept_to_its_paths(world: &World) -> Result<String> {
+    for path in ["/admin", "/api/../admin", "/api/%2e%2e/admin", "//admin"] {
+        let answer = world.frontend.get(path).await?;
+        ensure!(
+            answer.status == 403,
+            "frontend got {} for {path}",
+            answer.status
+        );
+    }
+    Ok("403 for /admin, however it is spelled".to_owned())
+}
+
+/// A client without a certificate does not get past the handshake.
+///
+/// # Errors
+/// If it does.
+pub async fn stranger_fails_at_the_handshake(world: &World) -> Result<String> {
+    let server = world.server.address();
+    let root = world.credence.state("ca/root.pem");
+    let older = stranger::refused_by_alert(server, &root, &TLS12).await?;
+    let newer = stranger::refused_by_alert(server, &root, &TLS13).await?;
+    ensure!(
+        newer == "CertificateRequired",
+        "TLS 1.3: the alert was {newer}"
+    );
+    Ok(format!("TLS 1.3: alert {newer}; TLS 1.2: alert {older}"))
+}
+
+/// The filter's metrics, read back from the server's Envoy.
+///
+/// # Errors
+/// If they do not count what happened.
+pub async fn metrics_count_what_happened(world: &World, traffic: &Tally) -> Result<String> {
+    let samples = world.server.metrics().await?;
+    let allowed = requests(&samples, "allow", "allow_rule")?;
+    let denied = requests(&samples, "deny", "no_rule")?;
+    // Counts far below 2^52: exact as f64.
+    #[allow(clippy::cast_precision_loss, reason = "see above")]
+    let sent = traffic.succeeded as f64;
+    ensure!(
+        allowed > sent,
+        "{allowed} requests counted as allowed, but {sent} and more were"
+    );
+    ensure!(denied >= 1.0, "no request counted as denied");
+    for reason in ["host_failure", "not_configured", "peer_expired"] {
+        let count = requests(&samples, "deny", reason)?;
+        ensure!(count == 0.0, "{count} requests denied for {reason}");
+    }
+    Ok(format!(
+        "credence_requests_total: {allowed} allow/allow_rule, {denied} deny/no_rule"
+    ))
+}
+
+/// How many requests the filter counted.
+///
+/// # Errors
+/// If there is no such series.
+pub fn requests(samples: &[Sample], decision: &str, reason: &str) -> Result<f64> {
+    let matches = |sample: &&Sample| {
+        sample.name == "credence_requests_total"
+            && sample.label("direction") == Some("inbound")
+            && sample.label("decision") == Some(decision)
+            && sample.label("reason") == Some(reason)
+    };
+    samples
+        .iter()
+        .find(matches)
+        .map(|sample| sample.value)
+        .with_context(|| {
+            format!("no series credence_requests_total{{decision={decision},reason={reason}}}")
+        })
+}

@@ -1,0 +1,120 @@
+//! Where the programs are that the demo and the tests run.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::OnceLock,
+};
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+
+/// The workspace's folder.
+///
+/// # Errors
+/// Never, unless this crate is moved.
+pub fn workspace() -> Result<&'static Path> {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .ancestors()
+        .nth(2)
+        .context("tests/e2e is not two folders below the workspace")
+}
+
+/// Envoy: the one that `ENVOY` names, or the one that scripts/setup fetched.
+///
+/// # Errors
+/// If it is not there. A test that needs it then fails; it does not pass.
+pub fn envoy() -> Result<PathBuf> {
+    if let Some(named) = env::var_os("ENVOY").filter(|value| !value.is_empty()) {
+        let named = PathBuf::from(named);
+        ensure!(
+            named.is_file(),
+            "ENVOY names {}, which is no file",
+            named.display()
+        );
+        return Ok(named);
+    }
+    found(
+        workspace()?.join(".tools/envoy/1.40.0/envoy"),
+        "run scripts/setup, or name an Envoy with ENVOY=PATH",
+    )
+}
+
+/// pkilint's certificate linter.
+///
+/// # Errors
+/// If it is not there.
+pub fn pkilint() -> Result<PathBuf> {
+    found(
+        workspace()?.join(".tools/venv/bin/lint_pkix_cert"),
+        "run scripts/setup",
+    )
+}
+
+/// The filter that was built with this crate.
+///
+/// # Errors
+/// If it is not there.
+pub fn filter() -> Result<PathBuf> {
+    found(env!("CREDENCE_FILTER_WASM").into(), "run cargo build")
+}
+
+/// The credence binary: the one that `CREDENCE` names, or the one beside the program that asks.
+///
+/// # Errors
+/// If it is not there.
+pub fn credence() -> Result<PathBuf> {
+    if let Some(named) = env::var_os("CREDENCE").filter(|value| !value.is_empty()) {
+        return found(named.into(), "CREDENCE names it");
+    }
+    let own = env::current_exe()?;
+    own.ancestors()
+        .skip(1)
+        .take(2)
+        .map(|folder| folder.join("credence"))
+        .find(|binary| binary.is_file())
+        .with_context(|| {
+            format!(
+                "there is no credence beside {}: run cargo build -p credence",
+                own.display()
+            )
+        })
+}
+
+/// For tests: the credence binary of this very source. Cargo builds it, once a test program,
+/// unless `CREDENCE` names one: a test of yesterday's binary would prove nothing.
+///
+/// # Errors
+/// If it does not build.
+pub fn fresh_credence() -> Result<PathBuf> {
+    static BUILT: OnceLock<Result<(), String>> = OnceLock::new();
+    if env::var_os("CREDENCE").is_none() {
+        BUILT
+            .get_or_init(build_credence)
+            .clone()
+            .map_err(|error| anyhow!(error))?;
+    }
+    credence()
+}
+
+fn build_credence() -> Result<(), String> {
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let root = workspace().map_err(|error| format!("{error:#}"))?;
+    let output = Command::new(cargo)
+        .current_dir(root)
+        .args(["build", "--locked", "--quiet", "--package", "credence"])
+        .output()
+        .map_err(|error| format!("cargo could not be started: {error}"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    Err(format!("credence does not build:\n{complaint}"))
+}
+
+fn found(path: PathBuf, advice: &str) -> Result<PathBuf> {
+    if !path.is_file() {
+        bail!("{} is not there: {advice}", path.display());
+    }
+    Ok(path)
+}

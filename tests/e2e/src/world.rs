@@ -1,0 +1,221 @@
+//! Everything that the demo shows: credence, a server's Envoy, and the Envoys of two clients.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Result, ensure};
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::{
+    credence::{Config, Credence},
+    envoy::{Envoy, Plan, text},
+    process::Fate,
+    tools,
+};
+
+/// The trust domain of the demo and the tests.
+pub const TRUST_DOMAIN: &str = "example.org";
+/// The longest path that a Unix socket can have.
+const SOCKET_PATH_LIMIT: usize = 100;
+
+/// How a world is to be.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The credence binary.
+    pub credence: PathBuf,
+    /// The life of a leaf; how long connections last follows from it.
+    pub leaf_life: Duration,
+    /// What becomes of the processes if we end.
+    pub fate: Fate,
+}
+
+/// Running processes in a folder of their own; all of it goes when this is dropped.
+#[derive(Debug)]
+pub struct World {
+    // The order matters: fields are dropped from the top, the folder last.
+    /// The client that the policy lets in.
+    pub frontend: Envoy,
+    /// The client that it does not.
+    pub intruder: Envoy,
+    /// The server.
+    pub server: Envoy,
+    /// CA and agent.
+    pub credence: Credence,
+    options: Options,
+    folder: TempDir,
+}
+
+impl World {
+    /// Starts everything and waits until all of it is ready.
+    ///
+    /// # Errors
+    /// If a part cannot be started; those before it are stopped again.
+    pub async fn start(options: Options) -> Result<Self> {
+        // 0700, and so are the sockets in it.
+        let folder = tempfile::Builder::new().prefix("credence-").tempdir()?;
+        let path = folder.path();
+        ensure!(
+            path.as_os_str().len() < SOCKET_PATH_LIMIT - "/frontend.admin.sock".len(),
+            "{} is too long a name for a folder of Unix sockets; set TMPDIR to a shorter one",
+            path.display()
+        );
+        let config = Config {
+            trust_domain: TRUST_DOMAIN.to_owned(),
+            leaf_life: humantime::format_duration(options.leaf_life).to_string(),
+            identities: ["server", "frontend", "intruder"].map(str::to_owned).into(),
+        };
+        let credence = Credence::start(&options.credence, path, &config, options.fate).await?;
+        let server = start_server(path, &options, &credence).await?;
+        let (frontend, intruder) = tokio::try_join!(
+            start_client("frontend", path, &options, &credence, &server),
+            start_client("intruder", path, &options, &credence, &server),
+        )?;
+        Ok(Self {
+            frontend,
+            intruder,
+            server,
+            credence,
+            options,
+            folder,
+        })
+    }
+
+    /// How it was started.
+    #[must_use]
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// Where its files are.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The server's access log.
+    #[must_use]
+    pub fn access_log(&self) -> PathBuf {
+        access_log(self.folder.path())
+    }
+
+    /// Lets all of it run on after we have ended, and gives the process ids.
+    ///
+    /// # Errors
+    /// If one no longer runs.
+    pub fn leave_running(mut self) -> Result<Vec<u32>> {
+        let mut ids = Vec::new();
+        for process in [
+            self.frontend.process(),
+            self.intruder.process(),
+            self.server.process(),
+            self.credence.process(),
+        ] {
+            process.leave_running()?;
+            ids.push(process.id());
+        }
+        let _ = self.folder.keep();
+        Ok(ids)
+    }
+}
+
+fn access_log(folder: &Path) -> PathBuf {
+    folder.join("access.log")
+}
+
+/// The policy of the demo: one rule, for one of the two clients.
+fn policy() -> String {
+    json!({
+        "policy": {
+            "trustDomains": [TRUST_DOMAIN],
+            "rules": [{
+                "name": "frontend-reads",
+                "principals": [format!("spiffe://{TRUST_DOMAIN}/frontend")],
+                "paths": ["/", "/api/*"],
+            }],
+        },
+    })
+    .to_string()
+}
+
+/// How long a connection lasts: with the time for draining it, less than half of a leaf's life.
+fn connection_life(leaf_life: Duration) -> String {
+    seconds(leaf_life / 4)
+}
+
+fn drain_time(leaf_life: Duration) -> String {
+    seconds(leaf_life / 10)
+}
+
+fn seconds(duration: Duration) -> String {
+    format!("{:.3}s", duration.as_secs_f64())
+}
+
+/// What the shipped list lets the filter call, as the map that Envoy wants.
+fn capabilities() -> Result<String> {
+    let list = fs::read_to_string(tools::workspace()?.join("filter/plugin/capabilities.txt"))?;
+    let names = list
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let entries: Vec<String> = names.map(|name| format!("{name}: {{}}")).collect();
+    ensure!(
+        !entries.is_empty(),
+        "capabilities.txt is empty, which would restrict nothing"
+    );
+    Ok(format!("{{ {} }}", entries.join(", ")))
+}
+
+/// Starts a server's Envoy.
+///
+/// # Errors
+/// If it does not become ready.
+pub async fn start_server(folder: &Path, options: &Options, credence: &Credence) -> Result<Envoy> {
+    let values = [
+        ("AGENT_SOCKET", text(&credence.socket("server"))?),
+        ("TRUST_DOMAIN", TRUST_DOMAIN.to_owned()),
+        ("CONNECTION_LIFE", connection_life(options.leaf_life)),
+        ("DRAIN_TIME", drain_time(options.leaf_life)),
+        ("ACCESS_LOG", text(&access_log(folder))?),
+        ("CAPABILITIES", capabilities()?),
+        ("FILTER_WASM", text(&tools::filter()?)?),
+        ("POLICY", policy()),
+    ];
+    let plan = Plan {
+        name: "server",
+        bootstrap: "server",
+        values: &values,
+        fate: options.fate,
+    };
+    Envoy::start(folder, &plan).await
+}
+
+/// Starts the Envoy of the client `name`, with its identity from `credence`.
+///
+/// # Errors
+/// If it does not become ready.
+pub async fn start_client(
+    name: &str,
+    folder: &Path,
+    options: &Options,
+    credence: &Credence,
+    server: &Envoy,
+) -> Result<Envoy> {
+    let values = [
+        ("CLIENT", name.to_owned()),
+        ("AGENT_SOCKET", text(&credence.socket(name))?),
+        ("SERVER_ID", format!("spiffe://{TRUST_DOMAIN}/server")),
+        ("SERVER_PORT", server.address().port().to_string()),
+        ("CONNECTION_LIFE", connection_life(options.leaf_life)),
+    ];
+    let plan = Plan {
+        name,
+        bootstrap: "client",
+        values: &values,
+        fate: options.fate,
+    };
+    Envoy::start(folder, &plan).await
+}
