@@ -50,6 +50,9 @@ pub enum FaultKind {
     /// Not JSON, an unknown or repeated field, a missing one, or a value of the wrong type.
     #[error("{0}")]
     Json(String),
+    /// An array where fields have names.
+    #[error("this is an array; write an object, `{{…}}`, with the fields by name")]
+    NotAnObject,
     /// The document is longer than [`limits::MAX_DOCUMENT_BYTES`].
     #[error("the document has {0} bytes; at most {max} are read", max = limits::MAX_DOCUMENT_BYTES)]
     DocumentTooLong(usize),
@@ -238,12 +241,16 @@ impl Collector {
     }
 }
 
-/// Reads one JSON value strictly, for sections that hold a policy.
+/// Reads one JSON object strictly, for sections that hold a policy.
 ///
 /// # Errors
 /// The first structural fault, with the JSON pointer of the field that has it: the shape of a
 /// value must be right before its meaning can be judged.
 pub fn read_json<T: DeserializeOwned>(json: &[u8]) -> Result<T, Faults> {
+    // serde takes an array for a struct too, its fields by position.
+    if json.trim_ascii_start().starts_with(b"[") {
+        return Err(Faults::one(FaultKind::NotAnObject));
+    }
     let mut reader = serde_json::Deserializer::from_slice(json);
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let pointer = pointer_of(error.path());
