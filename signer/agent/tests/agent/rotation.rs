@@ -1,0 +1,188 @@
+//! Renewal through a CA with its moods, seen from Envoy.
+
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use credence_agent::Clock;
+use tokio::time::{sleep, timeout};
+
+use crate::harness::{ID, MINUTE, Mood, SECOND, Setup, names};
+
+const HOUR: Duration = Duration::from_secs(3_600);
+const BAD_MOODS: [Mood; 7] = [
+    Mood::Unavailable,
+    Mood::Refuses,
+    Mood::Silent,
+    Mood::ForAnotherKey,
+    Mood::ForAnotherIdentity,
+    Mood::AlreadyExpired,
+    Mood::FromAnotherIssuer,
+];
+
+#[tokio::test(start_paused = true)]
+async fn renews_in_its_window_with_a_new_key_each_time() {
+    let setup = Setup::new(HOUR);
+    let _agent = setup.start();
+    sleep(24 * HOUR).await;
+    let asked = setup.ca.asked();
+    for pair in asked.windows(2) {
+        let share = pair[1].duration_since(pair[0]).unwrap().as_secs_f64() / 3_600.0;
+        assert!(
+            (0.399..=0.501).contains(&share),
+            "renewed after {share} of the life"
+        );
+    }
+    let mut requests = setup.ca.requests();
+    requests.sort();
+    requests.dedup();
+    assert_eq!(requests.len(), asked.len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_short_life_with_long_backdating_does_not_loop() {
+    let setup = Setup::backdated(10 * MINUTE, 15 * MINUTE);
+    let _agent = setup.start();
+    sleep(HOUR).await;
+    let asked = setup.ca.asked().len();
+    assert!((12..=16).contains(&asked), "asked {asked} times in an hour");
+}
+
+#[tokio::test(start_paused = true)]
+async fn whatever_the_ca_does_the_last_good_certificate_stays_and_the_next_good_one_is_taken() {
+    for mood in BAD_MOODS {
+        let setup = Setup::new(HOUR);
+        let _agent = setup.start();
+        let mut envoy = setup.envoy().await;
+        envoy.subscribe(&["default"]).await;
+        let good = envoy.accept(&["default"]).await;
+        setup.ca.set(mood);
+        envoy.silence(50 * MINUTE).await;
+        assert!(
+            setup.ca.asked().len() >= 4,
+            "{mood:?}: asked {} times",
+            setup.ca.asked().len()
+        );
+        let mut newcomer = setup.envoy().await;
+        newcomer.subscribe(&["default"]).await;
+        assert_eq!(
+            newcomer.response().await.resources,
+            good.resources,
+            "{mood:?}"
+        );
+        setup.ca.set(Mood::Good);
+        let next = timeout(5 * MINUTE, envoy.accept(&["default"]))
+            .await
+            .unwrap();
+        assert_ne!(next.version_info, good.version_info, "{mood:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_first_certificate_that_is_not_good_is_never_served() {
+    for mood in [
+        Mood::ForAnotherIdentity,
+        Mood::AlreadyExpired,
+        Mood::FromAnotherIssuer,
+    ] {
+        let setup = Setup::new(HOUR);
+        setup.ca.set(mood);
+        let _agent = setup.start();
+        let mut envoy = setup.envoy().await;
+        envoy.subscribe(&[]).await;
+        envoy.silence(HOUR).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_expiry_streams_live_on_newcomers_wait_and_recovery_is_by_itself() {
+    let setup = Setup::new(20 * SECOND);
+    let _agent = setup.start();
+    let mut envoy = setup.envoy().await;
+    envoy.subscribe(&["default"]).await;
+    let last = envoy.accept(&["default"]).await;
+    setup.ca.set(Mood::Unavailable);
+    envoy.silence(5 * MINUTE).await;
+    let mut newcomer = setup.envoy().await;
+    newcomer.subscribe(&[]).await;
+    assert_eq!(names(&newcomer.accept(&[]).await), ["ROOTCA"]);
+    newcomer.silence(MINUTE).await;
+    setup.ca.set(Mood::Good);
+    let (old, new) = (envoy.accept(&["default"]).await, newcomer.accept(&[]).await);
+    assert_eq!(old.resources, new.resources);
+    assert_ne!(old.version_info, last.version_info);
+}
+
+/// Collects what is logged on this thread.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn lines(&self) -> Vec<String> {
+        let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
+        text.lines().map(str::to_owned).collect()
+    }
+}
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn renewals_failures_and_refusals_are_one_line_each_and_no_key_is_logged() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_ansi(false)
+        .with_writer(move || writer.clone())
+        .finish();
+    let _logging = tracing::subscriber::set_default(subscriber);
+    let setup = Setup::new(20 * SECOND);
+    let _agent = setup.start();
+    let mut envoy = setup.envoy().await;
+    envoy.subscribe(&["default", "nonsense"]).await;
+    envoy.accept(&["default", "nonsense"]).await;
+    let refused = envoy.response().await;
+    envoy.nack(&refused, &["default", "nonsense"]).await;
+    setup.ca.set(Mood::Refuses);
+    sleep(11 * SECOND).await;
+
+    let lines = log.lines();
+    let with = |text: &str| {
+        lines
+            .iter()
+            .filter(|line| line.contains(text))
+            .collect::<Vec<_>>()
+    };
+    let renewals = with("certificate received");
+    assert_eq!(renewals.len(), 2, "{renewals:?}");
+    for part in [
+        ID,
+        "old_serial=\"01\"",
+        "new_serial=02",
+        "not_after=20",
+        "next_renewal=20",
+    ] {
+        assert!(renewals[1].contains(part), "no {part} in {}", renewals[1]);
+    }
+    let failure = with("no new certificate")[0];
+    for part in [
+        ID,
+        "reason=the CA refused: not registered",
+        "serial=\"02\"",
+        "next_try=20",
+    ] {
+        assert!(failure.contains(part), "no {part} in {failure}");
+    }
+    assert_eq!(with("Failed to load private key").len(), 1);
+    assert_eq!(with("no such secret").len(), 1);
+    assert!(with("PRIVATE KEY").is_empty());
+    assert!(setup.clock.now() > setup.ca.asked()[0]);
+}
