@@ -129,8 +129,8 @@ impl Process {
 
     fn failure(&self, what: &str) -> anyhow::Error {
         let output = self.output().unwrap_or_default();
-        let lines: Vec<&str> = output.lines().collect();
-        let tail = &lines[lines.len().saturating_sub(TAIL_LINES)..];
+        let skipped = output.lines().count().saturating_sub(TAIL_LINES);
+        let tail: Vec<&str> = output.lines().skip(skipped).collect();
         anyhow!(
             "{} {what}; the end of {}:\n  {}",
             self.name,

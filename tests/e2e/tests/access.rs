@@ -1,0 +1,136 @@
+//! Who gets in and who does not: each step of the demo, and what it has no time for.
+
+mod common;
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use common::{LONG, options, world};
+use credence_e2e::{
+    access_log::AccessLog,
+    credence::{Config, Credence},
+    process::Fate,
+    steps,
+    traffic::Tally,
+    wait,
+    world::{TRUST_DOMAIN, start_client},
+};
+use tempfile::TempDir;
+
+/// How long an entry may take to be in the access log.
+const LOGGED: Duration = Duration::from_secs(5);
+
+#[tokio::test]
+async fn the_steps_of_the_demo_hold() -> Result<()> {
+    let world = world(LONG).await?;
+    steps::frontend_is_let_in(&world).await?;
+    steps::frontend_is_kept_to_its_paths(&world).await?;
+    steps::intruder_is_refused(&world).await?;
+    steps::stranger_fails_at_the_handshake(&world).await?;
+    steps::metrics_count_what_happened(&world, &Tally::default()).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn every_decision_is_counted_once() -> Result<()> {
+    let world = world(LONG).await?;
+    for _ in 0..7 {
+        world.frontend.get("/").await?;
+    }
+    for _ in 0..5 {
+        world.intruder.get("/").await?;
+    }
+    let samples = world.server.metrics().await?;
+    assert_eq!(steps::requests(&samples, "allow", "allow_rule")?, 7.0);
+    assert_eq!(steps::requests(&samples, "deny", "no_rule")?, 5.0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_access_log_names_the_peer_and_the_reason() -> Result<()> {
+    let world = world(LONG).await?;
+    world.intruder.get("/api/hello").await?;
+    let mut log = AccessLog::new(&world.access_log());
+    let entry = wait::until("an entry", LOGGED, async || Ok(log.news()?.pop())).await?;
+    assert_eq!(entry.status, 403);
+    assert_eq!(entry.peer, format!("spiffe://{TRUST_DOMAIN}/intruder"));
+    ensure!(
+        entry.details.starts_with("credence_denied"),
+        "details: {}",
+        entry.details
+    );
+    let held = world.intruder.held().await?;
+    ensure!(
+        held.iter().any(|held| held.serial == entry.peer_serial),
+        "the serial in the log, {}, is not the one of {held:?}",
+        entry.peer_serial
+    );
+    Ok(())
+}
+
+/// Another CA, the very same names: neither side takes the other for what it says it is.
+#[tokio::test]
+async fn the_same_name_from_another_ca_is_worth_nothing() -> Result<()> {
+    let world = world(LONG).await?;
+    let elsewhere = TempDir::new()?;
+    let options = options(LONG)?;
+    let config = Config {
+        trust_domain: TRUST_DOMAIN.to_owned(),
+        leaf_life: "10m".to_owned(),
+        identities: vec!["frontend".to_owned()],
+    };
+    let other = Credence::start(
+        &options.credence,
+        elsewhere.path(),
+        &config,
+        Fate::DiesWithUs,
+    );
+    let other = other.await?;
+    let forged = start_client(
+        "frontend",
+        elsewhere.path(),
+        &options,
+        &other,
+        &world.server,
+    );
+    let answer = forged.await?.get("/").await?;
+    assert_eq!(answer.status, 503, "{}", answer.body);
+    ensure!(
+        answer.body.contains("TLS_error"),
+        "not for TLS: {}",
+        answer.body
+    );
+    steps::frontend_is_let_in(&world).await?;
+    Ok(())
+}
+
+/// The client's Envoy sends nothing to a server with another identity than the one it wants.
+#[tokio::test]
+async fn a_client_refuses_another_server() -> Result<()> {
+    let mut world = world(LONG).await?;
+    let folder = TempDir::new()?;
+    // An Envoy with the frontend's identity takes the server's place.
+    std::fs::remove_file(world.credence.socket("server"))?;
+    std::os::unix::fs::symlink(
+        world.credence.socket("frontend"),
+        world.credence.socket("server"),
+    )?;
+    let options = options(LONG)?;
+    let impostor =
+        credence_e2e::world::start_server(folder.path(), &options, &world.credence).await?;
+    let client = start_client(
+        "intruder",
+        folder.path(),
+        &options,
+        &world.credence,
+        &impostor,
+    );
+    let answer = client.await?.get("/").await?;
+    assert_eq!(answer.status, 503, "{}", answer.body);
+    ensure!(
+        answer.body.contains("CERTIFICATE_VERIFY_FAILED"),
+        "not for its identity: {}",
+        answer.body
+    );
+    world.server.process().still_runs()
+}
