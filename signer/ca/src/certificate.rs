@@ -3,10 +3,11 @@
 use crate::{
     der::{self, DerError, Reader, tag},
     key::{KeyError, PublicKey},
-    oid,
+    oid, profile,
     tbs::Tbs,
     validity::Validity,
 };
+use spiffe::SpiffeId;
 use thiserror::Error;
 
 /// Why a certificate cannot be an issuer's.
@@ -67,6 +68,7 @@ pub struct CaCertificate {
     issuer_name: Vec<u8>,
     public_key: PublicKey,
     key_id: Vec<u8>,
+    names: Option<Vec<u8>>,
     validity: Validity,
 }
 
@@ -90,6 +92,9 @@ impl CaCertificate {
             issuer_name: tbs.issuer.to_vec(),
             public_key: PublicKey::from_spki(tbs.spki)?,
             key_id: key_id(&tbs)?,
+            names: tbs
+                .extension(oid::value::SUBJECT_ALT_NAME)
+                .map(|e| e.value.to_vec()),
             validity: tbs.validity,
         })
     }
@@ -122,6 +127,12 @@ impl CaCertificate {
     #[must_use]
     pub fn key_id(&self) -> &[u8] {
         &self.key_id
+    }
+
+    /// Whether its one alternative name is this trust domain's ID (X509-SVID §3.2).
+    #[must_use]
+    pub fn names(&self, trust_domain: &SpiffeId) -> bool {
+        self.names.as_deref() == Some(&profile::uri_name(trust_domain))
     }
 
     /// Its validity.

@@ -6,6 +6,7 @@ use crate::{
     issuance::{Issuance, Issuer},
     oid,
 };
+use spiffe::SpiffeId;
 use std::{fmt, time::Duration};
 
 /// Which kind of certificate.
@@ -138,11 +139,15 @@ fn authority_key_id(issuance: &Issuance<'_>) -> Option<ExpectedExtension> {
 /// RFC 5280 §4.2.1.6: one uniformResourceIdentifier, the identity (X509-SVID §2). Critical where
 /// the subject is empty.
 fn subject_alt_name(issuance: &Issuance<'_>) -> ExpectedExtension {
-    let uri = issuance.identity.to_string();
     ExpectedExtension {
         rule: Rule::SubjectAltName,
         oid: oid::value::SUBJECT_ALT_NAME,
         critical: issuance.subject.is_none(),
-        value: der::sequence(&[&der::encode(tag::context(6), uri.as_bytes())]),
+        value: uri_name(issuance.identity),
     }
+}
+
+/// GeneralNames with one uniformResourceIdentifier.
+pub(crate) fn uri_name(id: &SpiffeId) -> Vec<u8> {
+    der::sequence(&[&der::encode(tag::context(6), id.to_string().as_bytes())])
 }

@@ -1,4 +1,4 @@
-//! The component's edge: the WIT world onto [`crate::propose`], and nothing else.
+//! The WIT world onto `propose`, and its types from and to ours.
 #![allow(
     unsafe_code,
     reason = "the exports that wit-bindgen generates are unsafe extern functions"
@@ -15,7 +15,9 @@
     reason = "generated code"
 )]
 
-use crate::{DistinguishedName, Profile, Rejection, Request, SignatureAlgorithm, Validity};
+use credence_signer_core::{
+    DistinguishedName, Profile, Rejection, Request, SignatureAlgorithm, Validity, propose,
+};
 use exports::credence::signer::certificates::{self as wit, Guest};
 
 wit_bindgen::generate!({
@@ -29,50 +31,45 @@ export!(Component);
 
 impl Guest for Component {
     fn issue(request: wit::Request) -> Result<Vec<u8>, wit::Rejection> {
-        crate::propose(&request.into()).map_err(Into::into)
+        propose(&ours(request)).map_err(theirs)
     }
 }
 
-impl From<wit::Request> for Request {
-    fn from(r: wit::Request) -> Self {
-        use credence::signer::types as t;
-        Self {
-            csr: r.csr,
-            identity: r.identity,
-            profile: match r.profile {
-                t::Profile::Root => Profile::Root,
-                t::Profile::Issuer => Profile::Issuer,
-                t::Profile::X509Svid => Profile::X509Svid,
-            },
-            subject: r.subject.map(|s| DistinguishedName {
-                organization: s.organization,
-                common_name: s.common_name,
-            }),
-            validity: Validity {
-                not_before: r.validity.not_before,
-                not_after: r.validity.not_after,
-            },
-            serial: r.serial,
-            signature_algorithm: match r.signature_algorithm {
-                t::SignatureAlgorithm::EcdsaWithSha256 => SignatureAlgorithm::EcdsaWithSha256,
-                t::SignatureAlgorithm::Ed25519 => SignatureAlgorithm::Ed25519,
-            },
-            issuer: r.issuer,
-        }
+fn ours(r: wit::Request) -> Request {
+    Request {
+        csr: r.csr,
+        identity: r.identity,
+        profile: match r.profile {
+            wit::Profile::Root => Profile::Root,
+            wit::Profile::Issuer => Profile::Issuer,
+            wit::Profile::X509Svid => Profile::X509Svid,
+        },
+        subject: r.subject.map(|s| DistinguishedName {
+            organization: s.organization,
+            common_name: s.common_name,
+        }),
+        validity: Validity {
+            not_before: r.validity.not_before,
+            not_after: r.validity.not_after,
+        },
+        serial: r.serial,
+        signature_algorithm: match r.signature_algorithm {
+            wit::SignatureAlgorithm::EcdsaWithSha256 => SignatureAlgorithm::EcdsaWithSha256,
+            wit::SignatureAlgorithm::Ed25519 => SignatureAlgorithm::Ed25519,
+        },
+        issuer: r.issuer,
     }
 }
 
-impl From<Rejection> for wit::Rejection {
-    fn from(rejection: Rejection) -> Self {
-        match rejection {
-            Rejection::MalformedCsr(why) => Self::MalformedCsr(why),
-            Rejection::CaRequested(why) => Self::CaRequested(why),
-            Rejection::OtherIdentity(why) => Self::OtherIdentity(why),
-            Rejection::NameNotAllowed(why) => Self::NameNotAllowed(why),
-            Rejection::ExtensionNotAllowed(why) => Self::ExtensionNotAllowed(why),
-            Rejection::UnsupportedKey(why) => Self::UnsupportedKey(why),
-            Rejection::UnsupportedIssuer(why) => Self::UnsupportedIssuer(why),
-            Rejection::InvalidRequest(why) => Self::InvalidRequest(why),
-        }
+fn theirs(rejection: Rejection) -> wit::Rejection {
+    match rejection {
+        Rejection::MalformedCsr(why) => wit::Rejection::MalformedCsr(why),
+        Rejection::CaRequested(why) => wit::Rejection::CaRequested(why),
+        Rejection::OtherIdentity(why) => wit::Rejection::OtherIdentity(why),
+        Rejection::NameNotAllowed(why) => wit::Rejection::NameNotAllowed(why),
+        Rejection::ExtensionNotAllowed(why) => wit::Rejection::ExtensionNotAllowed(why),
+        Rejection::UnsupportedKey(why) => wit::Rejection::UnsupportedKey(why),
+        Rejection::UnsupportedIssuer(why) => wit::Rejection::UnsupportedIssuer(why),
+        Rejection::InvalidRequest(why) => wit::Rejection::InvalidRequest(why),
     }
 }

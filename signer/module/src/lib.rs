@@ -1,25 +1,3 @@
-//! `credence_signer.wasm`: the CSR-signing logic as a pure function.
-//!
-//! [`propose`] takes what the host has authenticated and decided and gives the to-be-signed
-//! certificate. Built with feature `component` for wasm32-wasip2 it is the component of
-//! `signer/wit`; without it, a plain library of the very same logic.
+//! `credence_signer.wasm`: the component's edge around `credence-signer-core`.
 
-mod asked;
-mod issuer;
-mod request;
-mod tbs;
-
-pub use request::{DistinguishedName, Profile, Rejection, Request, SignatureAlgorithm, Validity};
-
-#[cfg(feature = "component")]
 mod component;
-
-/// Proposes a TBSCertificate, DER, for a request whose proof of possession has been verified.
-///
-/// # Errors
-/// A typed rejection, if the request asks for what its profile does not grant or cannot be read.
-pub fn propose(request: &Request) -> Result<Vec<u8>, Rejection> {
-    let asked = asked::read(&request.csr)?;
-    asked.check(request)?;
-    tbs::build(request, &asked)
-}

@@ -1,0 +1,176 @@
+//! The way of every certificate: possession, module, guard, key.
+
+use crate::{
+    possession::{PossessionError, ProvenRequest},
+    sandbox::{Proposal, Sandbox, SandboxError},
+};
+use credence_ca::{
+    certificate::CaCertificate,
+    custody::{Custody, CustodyError},
+    guard::{self, Refusal},
+    issuance::{Issuance, Issuer},
+    profile::Profile,
+    serial::Serial,
+    validity::{self, Time, Validity, ValidityError},
+};
+use spiffe::SpiffeId;
+use std::{sync::Arc, time::Duration};
+use thiserror::Error;
+
+/// Why no certificate was issued. Nothing was signed then.
+#[derive(Debug, Error)]
+pub enum IssueError {
+    /// The request's sender has not proved that it holds the key.
+    #[error(transparent)]
+    Possession(#[from] PossessionError),
+    /// The CA serves another trust domain.
+    #[error("{0} is not of this CA's trust domain")]
+    ForeignIdentity(SpiffeId),
+    /// The identity is a trust domain's, not a workload's.
+    #[error("{0} has no path; a workload's SPIFFE ID has one (X509-SVID §4.1)")]
+    NotAWorkload(SpiffeId),
+    /// No life can be given.
+    #[error(transparent)]
+    Validity(#[from] ValidityError),
+    /// The module refused the request, or misbehaved.
+    #[error(transparent)]
+    Module(#[from] SandboxError),
+    /// The module proposed what it may not.
+    #[error("the signing module's proposal was refused by the guard: {0}")]
+    Guard(#[from] Refusal),
+    /// The key did not sign.
+    #[error(transparent)]
+    Custody(#[from] CustodyError),
+}
+
+impl IssueError {
+    /// Whether the fault is the asker's, so that asking again the same way does not help.
+    #[must_use]
+    pub fn is_askers_fault(&self) -> bool {
+        match self {
+            Self::Possession(_) | Self::ForeignIdentity(_) | Self::NotAWorkload(_) => true,
+            Self::Module(SandboxError::Rejected(_)) => true,
+            Self::Module(_) | Self::Validity(_) | Self::Guard(_) | Self::Custody(_) => false,
+        }
+    }
+}
+
+/// A certificate as its holder gets it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IssuedSvid {
+    /// DER, leaf first, then the issuer; without the root.
+    pub chain: Vec<Vec<u8>>,
+    /// The roots to trust, DER.
+    pub bundle: Vec<Vec<u8>>,
+    /// The leaf's serial number.
+    pub serial: Serial,
+    /// The leaf's validity.
+    pub validity: Validity,
+}
+
+/// A CA that issues under one issuer.
+#[derive(Debug)]
+pub struct Authority<K> {
+    sandbox: Arc<Sandbox>,
+    root: CaCertificate,
+    issuer: CaCertificate,
+    issuer_key: K,
+    trust_domain: SpiffeId,
+}
+
+impl<K: Custody> Authority<K> {
+    /// Puts a CA together. `trust_domain` is the trust domain's own ID, without a path.
+    #[must_use]
+    pub fn new(
+        sandbox: Arc<Sandbox>,
+        trust_domain: SpiffeId,
+        root: CaCertificate,
+        issuer: CaCertificate,
+        issuer_key: K,
+    ) -> Self {
+        Self {
+            sandbox,
+            root,
+            issuer,
+            issuer_key,
+            trust_domain,
+        }
+    }
+
+    /// Issues an X.509-SVID for `identity`, which has been authenticated, and for the key that
+    /// the DER request `csr` proves possession of. Blocks for as long as the sandbox's deadline.
+    ///
+    /// # Errors
+    /// If any of the steps says no. Nothing is signed then.
+    pub fn issue_svid(
+        &self,
+        identity: &SpiffeId,
+        csr: &[u8],
+        life: Duration,
+        now: Time,
+    ) -> Result<IssuedSvid, IssueError> {
+        self.check_identity(identity)?;
+        let request = ProvenRequest::prove(csr)?;
+        let issuance = Issuance {
+            profile: Profile::X509Svid,
+            identity,
+            subject: None,
+            subject_key: request.public_key(),
+            validity: validity::plan(now, life, Some(self.issuer.validity()))?,
+            serial: draw_serial()?,
+            issuer: Issuer::Ca(&self.issuer),
+        };
+        let leaf = mint(&self.sandbox, &self.issuer_key, &request, &issuance)?;
+        Ok(IssuedSvid {
+            chain: vec![leaf, self.issuer.der().to_vec()],
+            bundle: vec![self.root.der().to_vec()],
+            serial: issuance.serial,
+            validity: issuance.validity,
+        })
+    }
+
+    /// The root that relying parties trust.
+    #[must_use]
+    pub fn root(&self) -> &CaCertificate {
+        &self.root
+    }
+
+    /// The CA that signs.
+    #[must_use]
+    pub fn issuer(&self) -> &CaCertificate {
+        &self.issuer
+    }
+
+    fn check_identity(&self, identity: &SpiffeId) -> Result<(), IssueError> {
+        if identity.trust_domain() != self.trust_domain.trust_domain() {
+            return Err(IssueError::ForeignIdentity(identity.clone()));
+        }
+        if identity.path().is_empty() {
+            return Err(IssueError::NotAWorkload(identity.clone()));
+        }
+        Ok(())
+    }
+}
+
+/// The one door: module, guard, key. The answer is a certificate, DER.
+pub(crate) fn mint(
+    sandbox: &Sandbox,
+    key: &dyn Custody,
+    request: &ProvenRequest<'_>,
+    issuance: &Issuance<'_>,
+) -> Result<Vec<u8>, IssueError> {
+    let proposal = sandbox.propose(&Proposal {
+        csr: request.der(),
+        issuance,
+    })?;
+    let checked = guard::check_certificate(proposal, issuance)?;
+    Ok(key.sign_certificate(&checked)?)
+}
+
+/// From the system's random number generator (RFC 5280 §4.1.2.2).
+pub(crate) fn draw_serial() -> Result<Serial, CustodyError> {
+    let mut octets = [0; 16];
+    aws_lc_rs::rand::fill(&mut octets)
+        .map_err(|_| CustodyError::Failed("the system has no randomness".into()))?;
+    Ok(Serial::from_random(octets))
+}

@@ -1,0 +1,103 @@
+//! Proof of possession: whoever asks for a certificate holds the key that is to be in it.
+//!
+//! The host verifies, before any module runs, the request's signature over exactly the octets
+//! of certificationRequestInfo with exactly the key in them (RFC 2986 §4.2). That a captured
+//! request can be sent again is not stopped here: see SECURITY.md.
+
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, ParsedPublicKey};
+use credence_ca::{
+    certificate::{CaCertificate, Signed},
+    csr::{CertificationRequest, CsrError},
+    key::{KeyKind, PublicKey},
+};
+use thiserror::Error;
+
+/// Why possession is not proved.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum PossessionError {
+    /// The request cannot be taken apart.
+    #[error(transparent)]
+    Request(#[from] CsrError),
+    /// The key's octets are not a point of good order on its curve.
+    #[error("the {0} public key is not a usable point of its curve")]
+    BadPoint(KeyKind),
+    /// The signature does not verify.
+    #[error("the certification request's signature does not verify with its own key")]
+    BadSignature,
+}
+
+/// A request whose key its sender holds.
+#[derive(Debug, Clone)]
+pub struct ProvenRequest<'a> {
+    der: &'a [u8],
+    public_key: PublicKey,
+}
+
+impl<'a> ProvenRequest<'a> {
+    /// Takes a DER request apart and verifies its signature.
+    ///
+    /// # Errors
+    /// If it is not a request, its key is not accepted, or the signature is not that key's.
+    pub fn prove(der: &'a [u8]) -> Result<Self, PossessionError> {
+        let request = CertificationRequest::split(der)?;
+        verify(&request.public_key, request.info, request.signature)?;
+        Ok(Self {
+            der,
+            public_key: request.public_key,
+        })
+    }
+
+    /// The request, DER.
+    #[must_use]
+    pub fn der(&self) -> &'a [u8] {
+        self.der
+    }
+
+    /// The key.
+    #[must_use]
+    pub fn public_key(&self) -> &PublicKey {
+        &self.public_key
+    }
+}
+
+/// Whether `certificate` bears a signature of `issuer`'s key.
+#[must_use]
+pub fn signed_by(certificate: &CaCertificate, issuer: &PublicKey) -> bool {
+    Signed::split(certificate.der()).is_ok_and(|signed| {
+        signed.algorithm == issuer.kind().signature_algorithm().identifier()
+            && verify(issuer, signed.tbs, signed.signature).is_ok()
+    })
+}
+
+fn verify(key: &PublicKey, message: &[u8], signature: &[u8]) -> Result<(), PossessionError> {
+    match key.kind() {
+        KeyKind::P256 => verify_p256(key, message, signature),
+        KeyKind::Ed25519 => verify_ed25519(key, message, signature),
+    }
+}
+
+fn verify_p256(key: &PublicKey, message: &[u8], signature: &[u8]) -> Result<(), PossessionError> {
+    ParsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, key.octets())
+        .map_err(|_| PossessionError::BadPoint(KeyKind::P256))?
+        .verify_sig(message, signature)
+        .map_err(|_| PossessionError::BadSignature)
+}
+
+/// RFC 8032 §5.1.7, and the checks that it leaves out: a key or nonce of small order would let
+/// one signature verify for many messages.
+fn verify_ed25519(
+    key: &PublicKey,
+    message: &[u8],
+    signature: &[u8],
+) -> Result<(), PossessionError> {
+    const BAD: PossessionError = PossessionError::BadPoint(KeyKind::Ed25519);
+    let octets = key.octets().try_into().map_err(|_| BAD)?;
+    let key = ed25519_dalek::VerifyingKey::from_bytes(octets).map_err(|_| BAD)?;
+    if key.is_weak() {
+        return Err(BAD);
+    }
+    let signature = ed25519_dalek::Signature::from_slice(signature)
+        .map_err(|_| PossessionError::BadSignature)?;
+    key.verify_strict(message, &signature)
+        .map_err(|_| PossessionError::BadSignature)
+}

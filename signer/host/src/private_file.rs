@@ -1,0 +1,183 @@
+//! Files that nobody else may read, written whole or not at all.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Read, Write},
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    path::{Path, PathBuf},
+};
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+/// The longest file that is read, in octets.
+const LONGEST: u64 = 256 << 10;
+
+/// Why a file was not read or written; the path is always named.
+#[derive(Debug, Error)]
+pub enum FileError {
+    /// It is not there.
+    #[error("{} is missing", .0.display())]
+    Missing(PathBuf),
+    /// Others may read or write it.
+    #[error("{} can be read by others (mode {mode:04o}); a private key has mode 0600: chmod 600 {}", .path.display(), .path.display())]
+    Exposed {
+        /// The file.
+        path: PathBuf,
+        /// Its mode.
+        mode: u32,
+    },
+    /// It is longer than anything expected there.
+    #[error("{} is longer than {LONGEST} octets", .0.display())]
+    TooLong(PathBuf),
+    /// The system refused.
+    #[error("{} cannot be {action}", .path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What was tried: "read", "written".
+        action: &'static str,
+        /// The system's word.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl FileError {
+    pub(crate) fn io(path: &Path, action: &'static str) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_path_buf();
+        move |source| match source.kind() {
+            io::ErrorKind::NotFound if action == "read" => Self::Missing(path),
+            _ => Self::Io {
+                path,
+                action,
+                source,
+            },
+        }
+    }
+}
+
+/// Reads a file that only its owner may touch.
+///
+/// # Errors
+/// If it is missing, exposed to others, too long or cannot be read.
+pub fn read_secret(path: &Path) -> Result<Zeroizing<Vec<u8>>, FileError> {
+    let file = File::open(path).map_err(FileError::io(path, "read"))?;
+    let mode = file
+        .metadata()
+        .map_err(FileError::io(path, "read"))?
+        .permissions()
+        .mode()
+        & 0o7777;
+    if mode & 0o077 != 0 {
+        return Err(FileError::Exposed {
+            path: path.to_path_buf(),
+            mode,
+        });
+    }
+    read_bounded(path, &file).map(Zeroizing::new)
+}
+
+/// Reads a file that anyone may read.
+///
+/// # Errors
+/// If it is missing, too long or cannot be read.
+pub fn read_public(path: &Path) -> Result<Vec<u8>, FileError> {
+    let file = File::open(path).map_err(FileError::io(path, "read"))?;
+    read_bounded(path, &file)
+}
+
+fn read_bounded(path: &Path, file: &File) -> Result<Vec<u8>, FileError> {
+    let mut bytes = Vec::new();
+    file.take(LONGEST + 1)
+        .read_to_end(&mut bytes)
+        .map_err(FileError::io(path, "read"))?;
+    if bytes.len() as u64 > LONGEST {
+        return Err(FileError::TooLong(path.to_path_buf()));
+    }
+    Ok(bytes)
+}
+
+/// Writes a new file with mode 0600 and waits until it is on disk. An existing one is not touched.
+///
+/// # Errors
+/// If it exists already or cannot be written.
+pub fn write_new(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    let written = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()));
+    written.map_err(FileError::io(path, "written"))
+}
+
+/// Puts `bytes` in the place of a file, at once: a reader sees the old or the new.
+///
+/// # Errors
+/// If it cannot be written; the old one is still there then.
+pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    let beside = path.with_extension("new");
+    match fs::remove_file(&beside) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => {
+            return Err(FileError::io(&beside, "written")(e));
+        }
+        _ => {}
+    }
+    write_new(&beside, bytes)?;
+    fs::rename(&beside, path).map_err(FileError::io(path, "written"))?;
+    sync_folder(path.parent().unwrap_or(Path::new(".")))
+}
+
+/// Waits until a folder's entries are on disk.
+///
+/// # Errors
+/// If the system cannot.
+pub fn sync_folder(path: &Path) -> Result<(), FileError> {
+    File::open(path)
+        .and_then(|folder| folder.sync_all())
+        .map_err(FileError::io(path, "written"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_that_others_may_read_is_not_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("key");
+        write_new(&path, b"secret").unwrap();
+        assert_eq!(read_secret(&path).unwrap().as_slice(), b"secret");
+        for mode in [0o640, 0o604, 0o620, 0o777] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            let error = read_secret(&path).unwrap_err().to_string();
+            assert!(
+                error.contains("chmod 600") && error.contains("key"),
+                "{error}"
+            );
+            assert!(!error.contains("secret"));
+        }
+    }
+
+    #[test]
+    fn a_missing_and_an_endless_file_are_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("nothing");
+        assert!(matches!(read_secret(&path), Err(FileError::Missing(_))));
+        assert!(matches!(
+            read_public(Path::new("/dev/zero")),
+            Err(FileError::TooLong(_))
+        ));
+    }
+
+    #[test]
+    fn writing_never_overwrites_and_replacing_leaves_nothing_beside() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.pem");
+        write_new(&path, b"1").unwrap();
+        assert!(write_new(&path, b"2").is_err());
+        replace(&path, b"2").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"2");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+}

@@ -1,0 +1,104 @@
+//! The host with honest, hostile and broken signing modules: what its tests share.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a fixture that cannot be made has to stop the test"
+)]
+
+use credence_ca::validity::Time;
+use credence_host::{
+    BUILTIN_MODULE,
+    authority::Authority,
+    founding,
+    key_file::FileKey,
+    sandbox::{Limits, Sandbox},
+};
+use rcgen::{CertificateParams, DistinguishedName, KeyPair, SanType};
+use spiffe::SpiffeId;
+use std::{
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
+
+/// The hostile module's bytes.
+pub const HOSTILE_MODULE: &[u8] = include_bytes!(env!("CREDENCE_HOSTILE_WASM"));
+
+/// The moment at which the tests play: 2027-01-15T08:00:00Z.
+#[must_use]
+pub fn now() -> Time {
+    Time::from_unix(1_800_000_000)
+}
+
+/// An hour.
+pub const LIFE: Duration = Duration::from_secs(3600);
+
+/// A SPIFFE ID.
+#[must_use]
+pub fn id(text: &str) -> SpiffeId {
+    SpiffeId::new(text).unwrap()
+}
+
+/// The trust domain of the tests.
+#[must_use]
+pub fn trust_domain() -> SpiffeId {
+    id("spiffe://example.org")
+}
+
+/// The shipped module, compiled once for a test program.
+#[must_use]
+pub fn honest() -> Arc<Sandbox> {
+    static HONEST: LazyLock<Arc<Sandbox>> =
+        LazyLock::new(|| Arc::new(Sandbox::load(BUILTIN_MODULE, Limits::default()).unwrap()));
+    Arc::clone(&HONEST)
+}
+
+/// The hostile module, compiled once for a test program.
+#[must_use]
+pub fn hostile() -> Arc<Sandbox> {
+    static HOSTILE: LazyLock<Arc<Sandbox>> = LazyLock::new(|| {
+        let limits = Limits {
+            deadline: HOSTILE_DEADLINE,
+            ..Limits::default()
+        };
+        Arc::new(Sandbox::load(HOSTILE_MODULE, limits).unwrap())
+    });
+    Arc::clone(&HOSTILE)
+}
+
+/// How long the hostile module may take.
+pub const HOSTILE_DEADLINE: Duration = Duration::from_millis(300);
+
+/// A CA whose certificates the shipped module made, and whose leaves `sandbox` makes.
+#[must_use]
+pub fn authority(sandbox: Arc<Sandbox>) -> Authority<FileKey> {
+    let founded = founding::found(&honest(), &trust_domain(), now()).unwrap();
+    let (root, issuer) = (founded.root.certificate, founded.issuer.certificate);
+    Authority::new(sandbox, trust_domain(), root, issuer, founded.issuer.key)
+}
+
+/// Parameters of a request that asks for nothing.
+#[must_use]
+pub fn modest() -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    params
+}
+
+/// A request that names an identity, by a new P-256 key.
+#[must_use]
+pub fn csr_for(identity: &str) -> Vec<u8> {
+    let mut params = modest();
+    params.subject_alt_names = vec![SanType::URI(identity.try_into().unwrap())];
+    csr(&params)
+}
+
+/// A request by a new P-256 key.
+#[must_use]
+pub fn csr(params: &CertificateParams) -> Vec<u8> {
+    csr_by(params, &KeyPair::generate().unwrap())
+}
+
+/// A request by this key.
+#[must_use]
+pub fn csr_by(params: &CertificateParams, key: &KeyPair) -> Vec<u8> {
+    params.serialize_request(key).unwrap().der().to_vec()
+}

@@ -1,0 +1,149 @@
+//! Hostile and broken modules: each crime refused by name, and the next honest request served.
+
+use credence_ca::guard::Rule;
+use credence_host::{
+    authority::{Authority, IssueError},
+    key_file::FileKey,
+    sandbox::{Limits, LoadError, Sandbox, SandboxError},
+};
+use credence_sandbox_tests::{HOSTILE_DEADLINE, LIFE, authority, csr, hostile, id, modest, now};
+
+fn ca() -> Authority<FileKey> {
+    authority(hostile())
+}
+
+/// Commits a crime, then asks honestly.
+fn commit(ca: &Authority<FileKey>, crime: &str) -> IssueError {
+    let identity = id(&format!("spiffe://example.org/hostile/{crime}"));
+    let refused = ca
+        .issue_svid(&identity, &csr(&modest()), LIFE, now())
+        .expect_err("a crime was signed");
+    ca.issue_svid(
+        &id("spiffe://example.org/honest"),
+        &csr(&modest()),
+        LIFE,
+        now(),
+    )
+    .expect("the next honest request is served");
+    refused
+}
+
+#[test]
+fn every_lie_is_refused_by_the_rule_that_it_breaks() {
+    let ca = ca();
+    for (crime, rule) in [
+        ("ca", Rule::BasicConstraints),
+        ("issuer", Rule::KeyUsage),
+        ("root", Rule::Issuer),
+        ("identity", Rule::SubjectAltName),
+        ("longer", Rule::Validity),
+        ("earlier", Rule::Validity),
+        ("later", Rule::Validity),
+        ("key", Rule::PublicKey),
+        ("serial", Rule::Serial),
+        ("algorithm", Rule::SignatureAlgorithm),
+        ("subject", Rule::Subject),
+        ("second-san", Rule::RepeatedExtension),
+        ("unknown-extension", Rule::UnknownExtension),
+        ("trailing", Rule::Encoding),
+        ("nothing", Rule::Encoding),
+    ] {
+        match commit(&ca, crime) {
+            IssueError::Guard(refusal) => assert_eq!(refusal.rule, rule, "{crime}: {refusal}"),
+            other => panic!("{crime}: {other}"),
+        }
+    }
+}
+
+#[test]
+fn a_module_that_misbehaves_is_stopped_by_name() {
+    let ca = ca();
+    let bad = |crime: &str| match commit(&ca, crime) {
+        IssueError::Module(error) => error,
+        other => panic!("{crime}: {other}"),
+    };
+    assert!(matches!(bad("trap"), SandboxError::Trapped(_)));
+    assert_eq!(bad("loop"), SandboxError::Deadline(HOSTILE_DEADLINE));
+    assert_eq!(bad("grow"), SandboxError::Bound("memory limit"));
+    assert!(matches!(
+        bad("flood"),
+        SandboxError::Oversized(0x10_0000, _)
+    ));
+}
+
+#[test]
+fn a_module_that_digs_ends_at_a_bound() {
+    match commit(&ca(), "stack") {
+        // its own stack lies in its memory, the host's is bounded too: whichever it meets first
+        IssueError::Module(SandboxError::Bound(_) | SandboxError::Trapped(_)) => {}
+        other => panic!("{other}"),
+    }
+}
+
+#[test]
+fn a_module_cannot_see_the_environment() {
+    let refused = commit(&ca(), "environment");
+    assert!(
+        matches!(refused, IssueError::Module(SandboxError::Trapped(_))),
+        "{refused}"
+    );
+}
+
+#[test]
+fn what_a_module_says_cannot_flood_or_forge_a_log() {
+    let text = commit(&ca(), "babble").to_string();
+    assert!(text.len() < 2_000, "{}", text.len());
+    assert!(!text.contains('\u{1b}'));
+}
+
+#[test]
+fn what_is_not_a_component_is_not_loaded() {
+    let core = wat::parse_str("(module)").unwrap();
+    for bytes in [&b"not wasm"[..], &[], &core] {
+        let refused = Sandbox::load(bytes, Limits::default());
+        assert!(
+            matches!(refused, Err(LoadError::NotAComponent(_))),
+            "{refused:?}"
+        );
+    }
+}
+
+#[test]
+fn what_imports_more_than_it_may_is_refused_by_the_imports_name() {
+    for import in [
+        "wasi:sockets/tcp@0.2.6",
+        "wasi:filesystem/types@0.2.6",
+        "wasi:clocks/wall-clock@0.2.6",
+        "evil:corp/phone-home",
+    ] {
+        let component = wat::parse_str(format!(
+            r#"(component (import "{import}" (instance (export "f" (func)))))"#
+        ))
+        .unwrap();
+        match Sandbox::load(&component, Limits::default()) {
+            Err(LoadError::Import(name)) => assert_eq!(name, import),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn what_does_not_keep_the_contract_is_refused() {
+    let nothing = wat::parse_str("(component)").unwrap();
+    let other_types = wat::parse_str(
+        r#"(component
+            (core module $m (func (export "f") (result i32) i32.const 0))
+            (core instance $i (instantiate $m))
+            (func $f (result u32) (canon lift (core func $i "f")))
+            (instance $certificates (export "issue" (func $f)))
+            (export "credence:signer/certificates@0.1.0" (instance $certificates)))"#,
+    )
+    .unwrap();
+    for component in [nothing, other_types] {
+        let refused = Sandbox::load(&component, Limits::default());
+        assert!(
+            matches!(refused, Err(LoadError::Contract(_))),
+            "{refused:?}"
+        );
+    }
+}
