@@ -54,7 +54,7 @@ fn takes_what_was_asked_for() {
 fn a_chain_straight_from_a_second_root_is_taken() {
     let other = TestCa::named("Other", now());
     let svid = check(&order(), |issued| {
-        issued.bundle.insert(0, other.bundle().remove(0))
+        issued.bundle.insert(0, other.bundle().remove(0));
     });
     assert_eq!(svid.unwrap().bundle.len(), 2);
 }
@@ -226,11 +226,11 @@ fn sizes_are_bounded() {
         "{no_roots}"
     );
     let many = rejected(&order(), |issued| {
-        issued.chain = vec![vec![]; MOST_IN_CHAIN + 1]
+        issued.chain = vec![vec![]; MOST_IN_CHAIN + 1];
     });
     assert!(matches!(many, Rejection::Count { count: 9, .. }), "{many}");
     let long = rejected(&order(), |issued| {
-        issued.bundle[0] = vec![0; LONGEST_CERTIFICATE + 1]
+        issued.bundle[0] = vec![0; LONGEST_CERTIFICATE + 1];
     });
     assert!(
         matches!(

@@ -154,6 +154,7 @@ impl Setup {
     }
 
     pub(crate) fn backdated(life: Duration, backdating: Duration) -> Self {
+        crate::log::listen();
         let clock = Arc::new(TestClock {
             start: Instant::now(),
         });

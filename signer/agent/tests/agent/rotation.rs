@@ -1,13 +1,12 @@
 //! Renewal through a CA with its moods, seen from Envoy.
 
-use std::io::Write;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use credence_agent::Clock;
 use tokio::time::{sleep, timeout};
 
 use crate::harness::{ID, MINUTE, Mood, SECOND, Setup, names};
+use crate::log;
 
 const HOUR: Duration = Duration::from_secs(3_600);
 const BAD_MOODS: [Mood; 7] = [
@@ -113,37 +112,9 @@ async fn after_expiry_streams_live_on_newcomers_wait_and_recovery_is_by_itself()
     assert_ne!(old.version_info, last.version_info);
 }
 
-/// Collects what is logged on this thread.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    fn lines(&self) -> Vec<String> {
-        let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
-        text.lines().map(str::to_owned).collect()
-    }
-}
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn renewals_failures_and_refusals_are_one_line_each_and_no_key_is_logged() {
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::TRACE)
-        .with_ansi(false)
-        .with_writer(move || writer.clone())
-        .finish();
-    let _logging = tracing::subscriber::set_default(subscriber);
+    log::start();
     let setup = Setup::new(20 * SECOND);
     let _agent = setup.start();
     let mut envoy = setup.envoy().await;
@@ -154,7 +125,7 @@ async fn renewals_failures_and_refusals_are_one_line_each_and_no_key_is_logged()
     setup.ca.set(Mood::Refuses);
     sleep(11 * SECOND).await;
 
-    let lines = log.lines();
+    let lines = log::lines();
     let with = |text: &str| {
         lines
             .iter()

@@ -2,6 +2,11 @@
 //!
 //! Its certificates are made with rcgen from the public key in the request alone.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test's CA: what it cannot do fails the test"
+)]
+
 use std::time::{Duration, SystemTime};
 
 use rcgen::{
