@@ -82,3 +82,40 @@ impl Cache {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Cache, Digest};
+    use crate::peer::PeerRejection;
+
+    fn digest(n: u8) -> Digest {
+        Digest([n; 32])
+    }
+
+    #[test]
+    fn the_first_seen_goes_first() {
+        let mut cache = Cache::new(2);
+        for n in [1, 2, 1, 3] {
+            cache.put(digest(n), Err(PeerRejection::NoUri));
+        }
+        let held = [1, 2, 3].map(|n| cache.get(&digest(n)).is_some());
+        assert_eq!(held, [false, true, true]);
+        assert_eq!((cache.seen.len(), cache.order.len()), (2, 2));
+    }
+
+    #[test]
+    fn a_digest_is_64_hexadecimal_digits() {
+        let hex = "0123456789abcdefABCDEF0123456789".repeat(2);
+        assert!(Digest::from_hex(hex.as_bytes()).is_some());
+        for wrong in [
+            "",
+            "00",
+            &hex[1..],
+            &format!("{hex}00"),
+            &hex.replace('0', "g"),
+        ] {
+            assert_eq!(Digest::from_hex(wrong.as_bytes()), None, "{wrong}");
+        }
+        assert_eq!(Digest::from_hex(&[0xff; 64]), None);
+    }
+}

@@ -63,3 +63,61 @@ impl Tally {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::{Tally, counter_name};
+    use crate::verdict::{Reason, Refusal, refuse};
+
+    #[test]
+    fn every_reason_has_a_name_of_its_own_that_the_tags_can_split() {
+        let names: HashSet<_> = Reason::ALL.into_iter().map(counter_name).collect();
+        assert_eq!(names.len(), Reason::COUNT);
+        for name in names {
+            let parts: Vec<_> = name.split('.').collect();
+            let [
+                "credence",
+                "requests_total",
+                "inbound",
+                "allow" | "deny",
+                reason,
+            ] = parts[..]
+            else {
+                panic!("{name}");
+            };
+            assert!(reason.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'));
+        }
+    }
+
+    #[test]
+    fn every_reason_is_in_the_documentation() {
+        let table = include_str!("../../../docs/metrics.md");
+        for reason in Reason::ALL {
+            let decision = if reason.allows() { "allow" } else { "deny" };
+            let row = format!("| `{}` | {decision}", reason.label());
+            assert!(table.contains(&row), "{row}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_taken_is_kept_and_nothing_is_counted_twice() {
+        let mut tally = Tally::default();
+        let verdict = refuse(Refusal::new(Reason::NoCertificate));
+        let flush = |tally: &mut Tally, takes: bool| {
+            let mut seen = Vec::new();
+            tally.flush(|at, reason, count| {
+                assert_eq!(Reason::ALL[at], reason);
+                seen.push((reason, count));
+                takes
+            });
+            seen
+        };
+        tally.record(&verdict);
+        assert_eq!(flush(&mut tally, false), [(Reason::NoCertificate, 1)]);
+        tally.record(&verdict);
+        assert_eq!(flush(&mut tally, true), [(Reason::NoCertificate, 2)]);
+        assert_eq!(flush(&mut tally, true), []);
+    }
+}

@@ -230,3 +230,120 @@ pub enum PathPatternFault {
     )]
     NotCanonical(#[source] PathFault),
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{PathFault, PathPattern, canonical_path};
+
+    #[test]
+    fn one_spelling_of_each_path_is_canonical() {
+        for path in [
+            "/",
+            "/a",
+            "/a/",
+            "/a/b.c/~d",
+            "/-._~!$&'()*+,=:@",
+            "/...",
+            "/.a/..b",
+            "/%20",
+            "/caf%C3%A9",
+            "/%7C%22",
+            "/100%25",
+            "/%25-1",
+        ] {
+            assert_eq!(canonical_path(path.as_bytes()), Ok(path));
+            let with_query = format!("{path}?a=//../;%2e%zz\\");
+            assert_eq!(canonical_path(with_query.as_bytes()), Ok(path));
+        }
+    }
+
+    #[test]
+    fn every_other_spelling_is_refused_for_what_it_is() {
+        for (path, fault) in [
+            ("", PathFault::NotAbsolute),
+            ("*", PathFault::NotAbsolute),
+            ("a/b", PathFault::NotAbsolute),
+            ("?/a", PathFault::NotAbsolute),
+            ("http://host/a", PathFault::NotAbsolute),
+            ("//", PathFault::EmptySegment),
+            ("//host/a", PathFault::EmptySegment),
+            ("/a//", PathFault::EmptySegment),
+            ("/.", PathFault::DotSegment),
+            ("/..", PathFault::DotSegment),
+            ("/a/./b", PathFault::DotSegment),
+            ("/a/../b", PathFault::DotSegment),
+            ("/a/..;/b", PathFault::Parameter),
+            ("/a;jsessionid=1", PathFault::Parameter),
+            ("/a\\b", PathFault::Byte),
+            ("/a b", PathFault::Byte),
+            ("/a|b", PathFault::Byte),
+            ("/a\0", PathFault::Byte),
+            ("/é", PathFault::Byte),
+            ("/a#b", PathFault::Fragment),
+            ("/a?b#c", PathFault::Fragment),
+            ("/%", PathFault::Escape),
+            ("/%2", PathFault::Escape),
+            ("/%zz", PathFault::Escape),
+            ("/%u002e", PathFault::Escape),
+            ("/%61", PathFault::Escape),
+            ("/%2E%2E", PathFault::Escape),
+            ("/a%2Fb", PathFault::Escape),
+            ("/a%2fb", PathFault::Escape),
+            ("/a%5Cb", PathFault::Escape),
+            ("/a%3Bb", PathFault::Escape),
+            ("/a%40b", PathFault::Escape),
+            ("/caf%c3%a9", PathFault::Escape),
+            ("/%00", PathFault::Escape),
+            ("/%0A", PathFault::Escape),
+            ("/%7F", PathFault::Escape),
+            ("/%C0%AE", PathFault::Escape),
+            ("/%C3/%A9", PathFault::Escape),
+            ("/%FF", PathFault::Escape),
+            ("/%252E", PathFault::Escape),
+        ] {
+            assert_eq!(canonical_path(path.as_bytes()), Err(fault), "{path:?}");
+        }
+        assert_eq!(canonical_path(b"/\xff"), Err(PathFault::Byte));
+        assert_eq!(canonical_path(&[b'/'; 20_000]), Err(PathFault::TooLong));
+    }
+
+    #[test]
+    fn patterns_print_as_they_are_written() {
+        for text in ["/", "/*", "/a", "/a/", "/a/*", "/a/b/*"] {
+            assert_eq!(PathPattern::new(text).unwrap().to_string(), text);
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// Whatever text the segments are made of, exactly their one encoding is canonical.
+        #[test]
+        fn what_is_encoded_once_is_canonical(segments in prop::collection::vec("[^/\\\\;\\p{Cc}]{1,8}", 1..5)) {
+            prop_assume!(segments.iter().all(|s| s != "." && s != ".." && !s.contains('%')));
+            let path: String = segments.iter().map(|s| format!("/{}", encode(s))).collect();
+            prop_assert_eq!(canonical_path(path.as_bytes()), Ok(path.as_str()));
+        }
+
+        #[test]
+        fn any_bytes_are_judged(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
+            if let Ok(path) = canonical_path(&bytes) {
+                prop_assert!(bytes.starts_with(path.as_bytes()));
+                prop_assert_eq!(canonical_path(path.as_bytes()), Ok(path));
+            }
+        }
+    }
+
+    fn encode(segment: &str) -> String {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,=:@".contains(&byte);
+        segment
+            .bytes()
+            .map(|byte| match byte {
+                byte if plain(byte) => char::from(byte).to_string(),
+                byte => format!("%{byte:02X}"),
+            })
+            .collect()
+    }
+}

@@ -93,3 +93,48 @@ pub enum PrincipalFault {
     #[error("is a trust domain, which no peer can be: write \"{0}/*\" for every identity in it")]
     NoPath(String),
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{Principal, PrincipalFault};
+
+    #[test]
+    fn a_prefix_needs_a_trust_domain_before_its_star() {
+        for text in [
+            "/*",
+            "spiffe:///*",
+            "spiffe://*",
+            "spiffe://*/a",
+            "*/a",
+            "spiffe://example.org/a*",
+        ] {
+            assert!(Principal::new(text).is_err(), "{text}");
+        }
+        assert_eq!(
+            Principal::new("spiffe://example.org/a/*/*"),
+            Err(PrincipalFault::Wildcard)
+        );
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn what_is_a_principal_prints_as_it_was_written(
+            text in "spiffe://[a-z0-9.-]{1,12}(/[A-Za-z0-9._-]{1,6}){0,4}(/\\*)?",
+        ) {
+            if let Ok(principal) = Principal::new(&text) {
+                prop_assert_eq!(principal.to_string(), text);
+            }
+        }
+
+        #[test]
+        fn any_text_is_judged(text in ".{0,60}") {
+            if let Ok(principal) = Principal::new(&text) {
+                prop_assert_eq!(principal.to_string(), text);
+            }
+        }
+    }
+}
