@@ -14,7 +14,11 @@ fuzz_target!(|json: &[u8]| {
             return;
         }
     };
-    for id in ["spiffe://example.org/a", "spiffe://example.org/a/b", "spiffe://other.org/a"] {
+    for id in [
+        "spiffe://example.org/a",
+        "spiffe://example.org/a/b",
+        "spiffe://other.org/a",
+    ] {
         let peer = SpiffeId::new(id).unwrap();
         for path in [None, Some(&b"/"[..]), Some(b"/a/b"), Some(b"/a//b")] {
             let decision = policy.decide(&peer, path);

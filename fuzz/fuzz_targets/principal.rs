@@ -12,7 +12,10 @@ fuzz_target!(|text: &str| {
             assert!(plain, "{text}");
         }
         // A trust domain alone is an ID but no principal.
-        Err(_) => assert!(!plain || text.len() > 2048 || text.matches('/').count() == 2, "{text}"),
+        Err(_) => assert!(
+            !plain || text.len() > 2048 || text.matches('/').count() == 2,
+            "{text}"
+        ),
     }
 });
 

@@ -1,5 +1,9 @@
 //! The flow from facts to a verdict, and what a certificate is read as.
-#![allow(clippy::unwrap_used, reason = "tests throughout, helpers too")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "tests throughout, helpers too"
+)]
 
 use credence_enforce::{
     Enforcer, Facts, PeerRejection, Reason, Unreadable, Verdict, enforcer_from_json, peer_from_pem,

@@ -1,5 +1,9 @@
 //! The compiled engine agrees with a plain evaluator that is right by looking at it.
-#![allow(clippy::unwrap_used, reason = "tests throughout, helpers too")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "tests throughout, helpers too"
+)]
 
 use credence_policy::{Policy, Reason, SpiffeId, canonical_path};
 use proptest::prelude::*;

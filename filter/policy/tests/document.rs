@@ -1,5 +1,9 @@
 //! Which documents are policies, and what is said of those that are not.
-#![allow(clippy::unwrap_used, reason = "tests throughout, helpers too")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "tests throughout, helpers too"
+)]
 
 use credence_policy::{FaultKind, Policy, limits};
 use serde_json::{Value, json};
