@@ -78,7 +78,7 @@ pub enum AgentError {
         path: PathBuf,
         /// What the server said.
         #[source]
-        source: Box<dyn Error + Send + Sync>,
+        source: Cause,
     },
     /// A task of the agent ended by a panic, which is a fault in the agent.
     #[error("a task of the agent failed")]
@@ -88,10 +88,18 @@ pub enum AgentError {
 /// Keeps workloads supplied: made by [`Agent::bind`], spent by [`Agent::run`].
 pub struct Agent {
     posts: Vec<Post>,
+    means: Means,
+}
+
+/// What every post works with.
+#[derive(Clone)]
+struct Means {
     upstream: Arc<dyn Upstream>,
     clock: Arc<dyn Clock>,
     limits: Limits,
 }
+
+type Cause = Box<dyn Error + Send + Sync>;
 
 /// A workload and the socket that it is served on.
 struct Post {
@@ -117,12 +125,12 @@ impl Agent {
             .into_iter()
             .map(Post::bind)
             .collect::<Result<_, _>>()?;
-        Ok(Self {
-            posts,
+        let means = Means {
             upstream,
             clock,
             limits,
-        })
+        };
+        Ok(Self { posts, means })
     }
 
     /// Fetches, renews and serves until `shutdown` resolves; then ends the streams and removes the sockets.
@@ -134,8 +142,7 @@ impl Agent {
         let (stop, stopped) = watch::channel(());
         let mut posts = JoinSet::new();
         for post in self.posts {
-            let keeper = (Arc::clone(&self.upstream), Arc::clone(&self.clock));
-            posts.spawn(post.run(keeper.0, keeper.1, self.limits, stopped.clone()));
+            posts.spawn(post.run(self.means.clone(), stopped.clone()));
         }
         let early = tokio::select! {
             () = shutdown => Ok(()),
@@ -168,32 +175,27 @@ impl Post {
     }
 
     /// Renews and serves until `stopped` has no sender any more.
-    ///
-    /// Then the listener goes first, and its file; the end of the keeper is the end of what was published, which ends the
-    /// streams; connections that are still open after [`GRACE`] are cut.
-    async fn run(
-        self,
-        upstream: Arc<dyn Upstream>,
-        clock: Arc<dyn Clock>,
-        limits: Limits,
-        stopped: watch::Receiver<()>,
-    ) -> Result<(), AgentError> {
+    async fn run(self, means: Means, stopped: watch::Receiver<()>) -> Result<(), AgentError> {
         let path = self.socket.path().to_owned();
-        let failed = |source: Box<dyn Error + Send + Sync>| AgentError::Serve { path, source };
+        let served = self.serve(means, stopped).await;
+        served.map_err(|source| AgentError::Serve { path, source })
+    }
+
+    /// At the end the listener goes first, and its file. The end of the keeper is the end of what was published, which ends
+    /// the streams; connections that are open even after [`GRACE`] are not waited for.
+    async fn serve(self, means: Means, stopped: watch::Receiver<()>) -> Result<(), Cause> {
         let (listener, file) = self.socket.into_parts();
-        let listener = match UnixListener::from_std(listener) {
-            Ok(listener) => listener,
-            Err(error) => return Err(failed(error.into())),
-        };
+        let listener = UnixListener::from_std(listener)?;
         let (published, secrets) = watch::channel(Snapshot::default());
         let (admitted, connections) = mpsc::channel(1);
-        let service = Sds::server(self.id.clone(), secrets, limits);
-        let connections = ReceiverStream::new(connections);
-        let stop = ended(stopped.clone());
-        let server = Server::builder().serve_with_incoming_shutdown(service, connections, stop);
-        let mut server = pin!(server);
-        let keeper = Keeper::new(self.id.clone(), upstream, clock, published);
-        let gate = Gate::new(self.id, self.uid, limits.connections);
+        let gate = Gate::new(self.id.clone(), self.uid, means.limits.connections);
+        let service = Sds::server(self.id.clone(), secrets, means.limits);
+        let keeper = Keeper::new(self.id, means.upstream, means.clock, published);
+        let mut server = pin!(Server::builder().serve_with_incoming_shutdown(
+            service,
+            ReceiverStream::new(connections),
+            ended(stopped.clone()),
+        ));
         let served = tokio::select! {
             served = &mut server => Some(served),
             () = keeper.run() => None,
@@ -201,11 +203,10 @@ impl Post {
             () = ended(stopped) => None,
         };
         drop(file);
-        let served = match served {
-            Some(served) => served,
-            None => timeout(GRACE, server).await.unwrap_or(Ok(())),
-        };
-        served.map_err(|error| failed(error.into()))
+        match served {
+            Some(served) => Ok(served?),
+            None => Ok(timeout(GRACE, server).await.unwrap_or(Ok(()))?),
+        }
     }
 }
 

@@ -145,3 +145,41 @@ impl AsyncWrite for Admitted {
         Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_workload_and_root_may_and_nobody_else() {
+        assert!(admits(1_000, 1_000));
+        assert!(admits(1_000, 0));
+        assert!(admits(0, 0));
+        assert!(!admits(1_000, 1_001));
+        assert!(!admits(0, 1_000));
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_is_one_too_many_is_dropped_until_another_ends() {
+        let own = rustix::process::geteuid().as_raw();
+        let id = SpiffeId::new("spiffe://example.org/frontend").unwrap();
+        let gate = Gate::new(id, own, 1);
+        let connection = || UnixStream::pair().unwrap().0;
+        let first = gate.admit(connection()).unwrap();
+        assert!(matches!(gate.admit(connection()), Err(Denial::Full)));
+        drop(first);
+        assert!(gate.admit(connection()).is_ok());
+    }
+
+    #[tokio::test]
+    async fn the_peers_uid_is_what_the_kernel_says() {
+        let own = rustix::process::geteuid().as_raw();
+        let id = SpiffeId::new("spiffe://example.org/frontend").unwrap();
+        let gate = Gate::new(id, own + 1, 8);
+        let admitted = gate.admit(UnixStream::pair().unwrap().0);
+        match own {
+            0 => assert!(admitted.is_ok(), "root may"),
+            _ => assert!(matches!(admitted, Err(Denial::ForeignUid { found, .. }) if found == own)),
+        }
+    }
+}

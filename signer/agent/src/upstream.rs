@@ -11,7 +11,8 @@ pub type Issuance<'a> = Pin<Box<dyn Future<Output = Result<Issued, UpstreamError
 /// A CA that certifies workload keys.
 ///
 /// An implementation needs no deadline of its own: the agent drops the future when its patience for one
-/// attempt has run out. What is issued is checked by the agent before it is used (see [`crate::svid`]).
+/// attempt has run out. What is issued is checked by the agent before it is used: key, identity, validity, usages, and the path to a root
+/// of the bundle.
 pub trait Upstream: Send + Sync + 'static {
     /// Asks for an X.509-SVID for `id` over the key that `csr` proves possession of.
     ///

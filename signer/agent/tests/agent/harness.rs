@@ -59,6 +59,7 @@ pub(crate) enum Mood {
     Unavailable,
     Refuses,
     Silent,
+    Panics,
     ForAnotherKey,
     ForAnotherIdentity,
     AlreadyExpired,
@@ -114,7 +115,7 @@ impl FakeCa {
                 honest.chain(csr, &order)
             }
             Mood::FromAnotherIssuer => self.other.chain(csr, &order),
-            Mood::Good | Mood::Unavailable | Mood::Refuses | Mood::Silent => {
+            Mood::Good | Mood::Unavailable | Mood::Refuses | Mood::Silent | Mood::Panics => {
                 honest.chain(csr, &order)
             }
         };
@@ -134,6 +135,7 @@ impl Upstream for FakeCa {
                 }
                 Mood::Refuses => Err(UpstreamError::Refused("not registered".to_owned())),
                 Mood::Silent => std::future::pending().await,
+                Mood::Panics => panic!("as a broken implementation does"),
                 _ => Ok(self.answer(id, csr.as_bytes(), mood)),
             }
         })
@@ -221,6 +223,11 @@ pub(crate) struct Running {
 }
 
 impl Running {
+    /// How it ends by itself.
+    pub(crate) async fn end(self) -> Result<(), AgentError> {
+        self.task.await.unwrap()
+    }
+
     pub(crate) async fn stop(self) -> Result<(), AgentError> {
         let _ = self.stop.send(());
         self.task.await.unwrap()

@@ -10,7 +10,7 @@ use std::time::Duration;
 use credence_agent::{AgentError, SocketError};
 use rustix::process::{Uid, geteuid};
 
-use crate::harness::{Envoy, MINUTE, Setup};
+use crate::harness::{Envoy, MINUTE, Mood, Setup};
 
 const NOBODY: u32 = 65_534;
 
@@ -143,6 +143,16 @@ async fn shutdown_ends_the_streams_and_removes_the_sockets() {
     assert_eq!(envoy.fault().await.code(), tonic::Code::Unavailable);
     assert_eq!(entries(&setup), 0);
     setup.start().stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_in_one_task_ends_the_agent_and_removes_all_sockets() {
+    let setup = setup();
+    setup.ca.set(Mood::Panics);
+    let agent = setup.start_with(vec![setup.workload("s"), setup.workload("t")]);
+    let ended = agent.end().await;
+    assert!(matches!(ended, Err(AgentError::Task(_))), "{ended:?}");
+    assert_eq!(entries(&setup), 0);
 }
 
 #[tokio::test(start_paused = true)]
