@@ -172,13 +172,9 @@ fn read(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Result<Option<Vec
 /// numbers are 32-bit little-endian.
 fn serialize(headers: &[(&str, &str)]) -> Vec<u8> {
     let number = |value: usize| u32::try_from(value).unwrap_or(u32::MAX).to_le_bytes();
+    let texts = || headers.iter().flat_map(|(name, value)| [name, value]);
     let mut bytes = number(headers.len()).to_vec();
-    for text in headers.iter().flat_map(|(name, value)| [name, value]) {
-        bytes.extend(number(text.len()));
-    }
-    for text in headers.iter().flat_map(|(name, value)| [name, value]) {
-        bytes.extend(text.as_bytes());
-        bytes.push(0);
-    }
+    bytes.extend(texts().flat_map(|text| number(text.len())));
+    bytes.extend(texts().flat_map(|text| text.bytes().chain([0])));
     bytes
 }

@@ -5,7 +5,7 @@
 
 mod host;
 
-use std::{cell::RefCell, panic, rc::Rc};
+use std::{cell::RefCell, fmt::Display, panic, rc::Rc};
 
 use credence_enforce::{
     Enforcer, Facts, Faults, Reason, Refusal, Tally, Unreadable, Verdict, enforcer_from_json,
@@ -48,13 +48,7 @@ impl Context for Root {}
 
 impl RootContext for Root {
     fn on_configure(&mut self, size: usize) -> bool {
-        match configure(size) {
-            Ok(enforcer) => self.accept(enforcer),
-            Err(error) => {
-                report(&error);
-                false
-            }
-        }
+        configure(size).is_some_and(|enforcer| self.accept(enforcer))
     }
 
     fn get_type(&self) -> Option<ContextType> {
@@ -74,10 +68,8 @@ impl Root {
         let Ok(mut filter) = self.filter.try_borrow_mut() else {
             return false;
         };
-        let message = format!(
-            "credence: policy with {} rules is in force",
-            enforcer.rules()
-        );
+        let rules = enforcer.rules();
+        let message = format!("credence: policy with {rules} rules is in force");
         host::log(host::Level::Info, &message);
         filter.enforcer = Some(enforcer);
         filter.define_counters();
@@ -85,31 +77,23 @@ impl Root {
     }
 }
 
-enum ConfigError {
-    Unreadable,
-    Wrong(Faults),
-}
-
-fn configure(size: usize) -> Result<Enforcer, ConfigError> {
-    let json = host::plugin_configuration(size).map_err(|_| ConfigError::Unreadable)?;
-    enforcer_from_json(&json).map_err(ConfigError::Wrong)
-}
-
-fn report(error: &ConfigError) {
-    let log = |message: &str| host::log(host::Level::Error, message);
-    match error {
-        ConfigError::Unreadable => {
-            log("credence: configuration refused: Envoy did not hand it over");
+/// The enforcer of the configuration that Envoy hands over, or the log says why there is none.
+fn configure(size: usize) -> Option<Enforcer> {
+    let refuse = |why: &dyn Display| {
+        let message = format!("credence: configuration refused: {why}");
+        host::log(host::Level::Error, &message);
+    };
+    let Ok(json) = host::plugin_configuration(size) else {
+        refuse(&"Envoy did not hand it over");
+        return None;
+    };
+    let report = |faults: &Faults| {
+        faults.iter().for_each(|fault| refuse(fault));
+        if faults.unlisted() > 0 {
+            refuse(&format_args!("and {} faults more", faults.unlisted()));
         }
-        ConfigError::Wrong(faults) => {
-            for fault in faults.iter() {
-                log(&format!("credence: configuration refused: {fault}"));
-            }
-            if faults.unlisted() > 0 {
-                log(&format!("credence: and {} faults more", faults.unlisted()));
-            }
-        }
-    }
+    };
+    enforcer_from_json(&json).inspect_err(report).ok()
 }
 
 impl Filter {

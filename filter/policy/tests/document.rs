@@ -18,6 +18,10 @@ fn rule(name: &str) -> Value {
     json!({"name": name, "principals": ["spiffe://example.org/a"]})
 }
 
+#[allow(
+    clippy::needless_pass_by_value,
+    reason = "reads as the literal that it is given"
+)]
 fn policy(rules: Value) -> Value {
     json!({"trustDomains": ["example.org"], "rules": rules})
 }
