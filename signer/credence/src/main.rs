@@ -1,3 +1,32 @@
 //! SPIFFE workload identity for Envoy.
+//!
+//! This is the edge: configuration, commands, sockets and the only clock. What is decided is
+//! decided in the crates below it.
 
-fn main() {}
+mod cli;
+mod clock;
+mod config;
+mod dev;
+mod failure;
+mod inspect;
+mod local_ca;
+mod log;
+
+use clap::Parser as _;
+use cli::{CertCommand, Cli, Command};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let outcome = match cli.command {
+        Command::Dev(arguments) => dev::run(&arguments, &cli.log),
+        Command::Cert(CertCommand::Inspect(arguments)) => inspect::run(&arguments),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.tell();
+            failure.exit_code()
+        }
+    }
+}

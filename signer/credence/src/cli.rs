@@ -1,0 +1,103 @@
+//! What can be typed.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  it did what was asked
+  1  it failed while running, or a file given to it cannot be read
+  2  the command line is wrong
+  3  the configuration is wrong; every fault is listed
+  4  the state folder, or a key or certificate in it, cannot be used
+  5  a socket cannot be had: in use, or its folder is not there";
+
+/// SPIFFE workload identity for Envoy.
+///
+/// Credence issues short-lived X.509-SVIDs from a CA whose signing logic runs in a WebAssembly
+/// sandbox, and delivers and rotates them over Envoy's secret discovery service (SDS).
+///
+/// To begin: write a configuration file (see `credence dev --help`), run `credence dev --config
+/// FILE`, and point Envoy's SDS at the socket of an identity.
+#[derive(Debug, Parser)]
+#[command(name = "credence", version, after_help = EXIT_CODES)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) log: LogArguments,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct LogArguments {
+    /// How log lines look, on standard error.
+    #[arg(long, value_enum, default_value_t = LogFormat::Text, global = true)]
+    pub(crate) log_format: LogFormat,
+    /// How much is logged: error, warn, info, debug or trace; or tracing directives such as
+    /// `info,credence_agent=debug`.
+    #[arg(
+        long,
+        default_value = "info",
+        env = "CREDENCE_LOG",
+        global = true,
+        value_name = "LEVEL"
+    )]
+    pub(crate) log_level: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a CA and an agent in one process: everything two Envoys need to trust each other.
+    Dev(DevArguments),
+    /// Look at certificates.
+    #[command(subcommand)]
+    Cert(CertCommand),
+}
+
+const DEV_HELP: &str = "\
+The configuration file is TOML; relative paths are relative to its folder:
+
+  trust_domain = \"example.org\"
+  state_dir = \"state\"            # the CA's keys; made with mode 0700
+  leaf_life = \"1h\"               # 5s to 7d; renewed at half of it
+
+  [[identities]]
+  id = \"spiffe://example.org/frontend\"
+  socket = \"frontend.sock\"       # Envoy's SDS: secrets \"default\" and \"ROOTCA\"
+  uid = 1000                     # who may connect besides root; default: this process's user
+
+On the first start a root and an issuer are made and kept in the state folder. Whoever may
+connect to an identity's socket gets its private key: that is what the socket is for.
+SIGINT and SIGTERM end it; sockets are removed then.";
+
+#[derive(Debug, Args)]
+#[command(after_long_help = DEV_HELP)]
+pub(crate) struct DevArguments {
+    /// The configuration file.
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CertCommand {
+    /// Print what the certificates in a file say, and how they differ from an X.509-SVID.
+    Inspect(InspectArguments),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InspectArguments {
+    /// A file of PEM or DER certificates; `-` is standard input.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Print a JSON array.
+    #[arg(long)]
+    pub(crate) json: bool,
+}

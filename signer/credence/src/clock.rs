@@ -1,0 +1,27 @@
+//! The one place where this program reads a clock.
+
+use credence_agent::Clock;
+use credence_ca::validity::Time;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// The machine's wall clock.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct WallClock;
+
+impl WallClock {
+    /// Whole seconds since 1970; a clock before that is taken to stand at its beginning.
+    pub(crate) fn time(self) -> Time {
+        let since = self.now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Time::from_unix(since.as_secs())
+    }
+}
+
+impl Clock for WallClock {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the edge, from which time is handed inwards"
+    )]
+    fn now(&self) -> SystemTime {
+        SystemTime::now()
+    }
+}

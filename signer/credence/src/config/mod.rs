@@ -1,0 +1,156 @@
+//! The configuration of `credence dev`: parsed whole or not at all, every fault told at once.
+
+mod raw;
+
+use raw::{RawConfig, RawIdentity};
+use spiffe::{SpiffeId, TrustDomain};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+/// A good configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct DevConfig {
+    /// The trust domain's own ID, without a path.
+    pub(crate) trust_domain: SpiffeId,
+    pub(crate) state_dir: PathBuf,
+    pub(crate) leaf_life: Duration,
+    pub(crate) identities: Vec<Identity>,
+}
+
+/// An identity to serve.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Identity {
+    pub(crate) id: SpiffeId,
+    pub(crate) socket: PathBuf,
+    pub(crate) uid: Option<u32>,
+}
+
+/// All that is wrong with a file, each with its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Faults(Vec<String>);
+
+impl fmt::Display for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.as_slice() {
+            [one] => f.write_str(one),
+            many => {
+                write!(f, "{} faults", many.len())?;
+                many.iter().try_for_each(|fault| write!(f, "\n  {fault}"))
+            }
+        }
+    }
+}
+
+/// Shorter, and a renewal that fails leaves no time to try again.
+const SHORTEST_LEAF: Duration = Duration::from_secs(5);
+/// As the guard has it: profile `x509-svid`.
+const LONGEST_LEAF: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// One process holds a socket and a key for each.
+const MOST_IDENTITIES: usize = 1000;
+
+impl DevConfig {
+    /// Reads a configuration's text. Relative paths are taken to be relative to `folder`.
+    ///
+    /// # Errors
+    /// Every fault that it has.
+    pub(crate) fn parse(text: &str, folder: &Path) -> Result<Self, Faults> {
+        let raw: RawConfig =
+            toml::from_str(text).map_err(|e| Faults(vec![e.to_string().trim_end().to_owned()]))?;
+        let mut faults = Vec::new();
+        let trust_domain = keep(&mut faults, trust_domain(&raw.trust_domain));
+        let leaf_life = keep(&mut faults, leaf_life(&raw.leaf_life));
+        let identities = identities(&raw.identities, trust_domain.as_ref(), folder, &mut faults);
+        match (trust_domain, leaf_life, faults.is_empty()) {
+            (Some(trust_domain), Some(leaf_life), true) => Ok(Self {
+                trust_domain,
+                state_dir: folder.join(raw.state_dir),
+                leaf_life,
+                identities,
+            }),
+            _ => Err(Faults(faults)),
+        }
+    }
+}
+
+fn keep<T>(faults: &mut Vec<String>, parsed: Result<T, String>) -> Option<T> {
+    parsed.map_err(|fault| faults.push(fault)).ok()
+}
+
+fn trust_domain(name: &str) -> Result<SpiffeId, String> {
+    TrustDomain::new(name)
+        .and_then(|domain| SpiffeId::new(domain.id_string()))
+        .map_err(|e| format!("trust_domain: {name:?} is not a trust domain's name: {e}"))
+}
+
+fn leaf_life(text: &str) -> Result<Duration, String> {
+    let life = humantime::parse_duration(text).map_err(|e| {
+        format!("leaf_life: {text:?} is not a duration such as \"1h\" or \"90s\": {e}")
+    })?;
+    if (SHORTEST_LEAF..=LONGEST_LEAF).contains(&life) {
+        Ok(life)
+    } else {
+        Err(format!("leaf_life: {text:?} is not between 5s and 7d"))
+    }
+}
+
+fn identities(
+    raw: &[RawIdentity],
+    trust_domain: Option<&SpiffeId>,
+    folder: &Path,
+    faults: &mut Vec<String>,
+) -> Vec<Identity> {
+    if !(1..=MOST_IDENTITIES).contains(&raw.len()) {
+        faults.push(format!(
+            "identities: there are {}; 1 to {MOST_IDENTITIES} can be served",
+            raw.len()
+        ));
+    }
+    let mut sockets = BTreeMap::new();
+    let mut parsed = Vec::new();
+    for (index, identity) in raw.iter().enumerate() {
+        let place = format!("identities[{index}]");
+        let socket = folder.join(&identity.socket);
+        if let Some(earlier) = sockets.insert(socket.clone(), index) {
+            faults.push(format!(
+                "{place}.socket: {} is identities[{earlier}]'s already",
+                socket.display()
+            ));
+        }
+        if let Some(id) = keep(faults, workload_id(&identity.id, trust_domain, &place)) {
+            parsed.push(Identity {
+                id,
+                socket,
+                uid: identity.uid,
+            });
+        }
+    }
+    parsed
+}
+
+fn workload_id(
+    text: &str,
+    trust_domain: Option<&SpiffeId>,
+    place: &str,
+) -> Result<SpiffeId, String> {
+    let id =
+        SpiffeId::new(text).map_err(|e| format!("{place}.id: {text:?} is not a SPIFFE ID: {e}"))?;
+    if id.path().is_empty() {
+        return Err(format!(
+            "{place}.id: {text:?} has no path; a workload's SPIFFE ID has one, such as {text}/frontend"
+        ));
+    }
+    match trust_domain {
+        Some(domain) if domain.trust_domain() != id.trust_domain() => Err(format!(
+            "{place}.id: {text:?} is not of the trust domain {}",
+            domain.trust_domain_name()
+        )),
+        _ => Ok(id),
+    }
+}
+
+#[cfg(test)]
+mod tests;

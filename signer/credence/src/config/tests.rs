@@ -1,0 +1,98 @@
+use super::*;
+
+const GOOD: &str = r#"
+trust_domain = "example.org"
+state_dir = "state"
+leaf_life = "20s"
+[[identities]]
+id = "spiffe://example.org/frontend"
+socket = "frontend.sock"
+[[identities]]
+id = "spiffe://example.org/backend"
+socket = "/run/backend.sock"
+uid = 1000
+"#;
+
+fn parse(text: &str) -> Result<DevConfig, Faults> {
+    DevConfig::parse(text, Path::new("/etc/credence"))
+}
+
+fn fault(text: &str) -> String {
+    parse(text).unwrap_err().to_string()
+}
+
+#[test]
+fn a_good_one_is_taken_with_paths_beside_it() {
+    let config = parse(GOOD).unwrap();
+    assert_eq!(config.trust_domain.to_string(), "spiffe://example.org");
+    assert_eq!(config.state_dir, Path::new("/etc/credence/state"));
+    assert_eq!(config.leaf_life, Duration::from_secs(20));
+    assert_eq!(
+        config.identities[0].socket,
+        Path::new("/etc/credence/frontend.sock")
+    );
+    assert_eq!(config.identities[1].socket, Path::new("/run/backend.sock"));
+    assert_eq!(config.identities[1].uid, Some(1000));
+}
+
+#[test]
+fn a_leaf_lives_an_hour_if_nothing_is_said() {
+    let config = parse(&GOOD.replace("leaf_life = \"20s\"", "")).unwrap();
+    assert_eq!(config.leaf_life, Duration::from_secs(3600));
+}
+
+#[test]
+fn an_unknown_field_is_named_with_its_line() {
+    let text = fault(&GOOD.replace("leaf_life", "leaf_live"));
+    assert!(
+        text.contains("leaf_live") && text.contains("line 4"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_missing_field_is_named() {
+    let text = fault(&GOOD.replace("trust_domain = \"example.org\"", ""));
+    assert!(text.contains("trust_domain"), "{text}");
+}
+
+#[test]
+fn every_fault_is_told_at_once() {
+    let text = fault(
+        &GOOD
+            .replace("\"example.org\"", "\"Example Org\"")
+            .replace("20s", "2s")
+            .replace("spiffe://example.org/frontend", "spiffe://example.org")
+            .replace("/run/backend.sock", "frontend.sock"),
+    );
+    for part in [
+        "4 faults",
+        "trust_domain",
+        "leaf_life",
+        "identities[0].id",
+        "identities[1].socket",
+    ] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+}
+
+#[test]
+fn an_identity_of_another_trust_domain_is_refused() {
+    let text = fault(&GOOD.replace("spiffe://example.org/backend", "spiffe://other.org/backend"));
+    assert!(
+        text.contains("identities[1].id") && text.contains("example.org"),
+        "{text}"
+    );
+}
+
+#[test]
+fn no_identity_is_too_few() {
+    let text = fault("trust_domain = \"example.org\"\nstate_dir = \"s\"\nidentities = []");
+    assert!(text.contains("identities: there are 0"), "{text}");
+}
+
+#[test]
+fn the_longest_leaf_is_the_guards_longest() {
+    let guard = credence_ca::profile::Profile::X509Svid.longest_life();
+    assert!(LONGEST_LEAF <= guard);
+}

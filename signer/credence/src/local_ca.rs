@@ -1,0 +1,90 @@
+//! The CA in the agent's own process.
+
+use crate::clock::WallClock;
+use credence_agent::{CsrDer, Issuance, Issued, Upstream, UpstreamError};
+use credence_ca::validity::Time;
+use credence_host::{
+    authority::{Authority, IssueError, IssuedSvid},
+    key_file::FileKey,
+};
+use spiffe::SpiffeId;
+use std::{sync::Arc, thread, time::Duration};
+use tokio::sync::Semaphore;
+
+/// Signs for the agent beside it. Who may have which identity is decided by the configuration,
+/// and who may fetch it by the socket.
+pub(crate) struct LocalCa {
+    authority: Arc<Authority<FileKey>>,
+    leaf_life: Duration,
+    clock: WallClock,
+    /// Signing takes a core and no less: more at once than there are cores helps nobody.
+    seats: Semaphore,
+}
+
+impl LocalCa {
+    pub(crate) fn new(
+        authority: Authority<FileKey>,
+        leaf_life: Duration,
+        clock: WallClock,
+    ) -> Self {
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            authority: Arc::new(authority),
+            leaf_life,
+            clock,
+            seats: Semaphore::new(cores),
+        }
+    }
+
+    async fn sign(&self, id: &SpiffeId, csr: CsrDer) -> Result<Issued, UpstreamError> {
+        let _seat = self.seats.acquire().await.map_err(unavailable)?;
+        let (authority, life, now) = (
+            Arc::clone(&self.authority),
+            self.leaf_life,
+            self.clock.time(),
+        );
+        let asked = id.clone();
+        let answer =
+            tokio::task::spawn_blocking(move || issue(&authority, &asked, &csr, life, now));
+        let issued = answer
+            .await
+            .map_err(unavailable)?
+            .map_err(|error| tell(id, &error))?;
+        tracing::debug!(identity = %id, serial = %issued.serial, validity = %issued.validity, "signed");
+        Ok(Issued {
+            chain: issued.chain,
+            bundle: issued.bundle,
+        })
+    }
+}
+
+fn issue(
+    authority: &Authority<FileKey>,
+    id: &SpiffeId,
+    csr: &CsrDer,
+    life: Duration,
+    now: Time,
+) -> Result<IssuedSvid, IssueError> {
+    authority.issue_svid(id, csr.as_bytes(), life, now)
+}
+
+fn unavailable(error: impl std::error::Error) -> UpstreamError {
+    UpstreamError::Unavailable(error.to_string())
+}
+
+/// The whole reason is in the CA's log; whether waiting helps is what the asker needs.
+fn tell(id: &SpiffeId, error: &IssueError) -> UpstreamError {
+    if error.is_askers_fault() {
+        tracing::warn!(identity = %id, %error, "refused to sign");
+        UpstreamError::Refused(error.to_string())
+    } else {
+        tracing::error!(identity = %id, %error, "could not sign");
+        UpstreamError::Unavailable(error.to_string())
+    }
+}
+
+impl Upstream for LocalCa {
+    fn issue<'a>(&'a self, id: &'a SpiffeId, csr: CsrDer) -> Issuance<'a> {
+        Box::pin(self.sign(id, csr))
+    }
+}
