@@ -137,6 +137,16 @@ impl Envoy {
         Ok(prometheus::parse(&self.ask("/stats/prometheus").await?))
     }
 
+    /// The sum of a metric's series.
+    ///
+    /// # Errors
+    /// If its admin interface does not answer.
+    pub async fn metric(&self, name: &str) -> Result<f64> {
+        let samples = self.metrics().await?;
+        let series = samples.iter().filter(|sample| sample.name == name);
+        Ok(series.map(|sample| sample.value).sum())
+    }
+
     /// The certificates that it presents now.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! A TLS client that has no certificate.
+//! A TLS client that has no certificate, or one that no CA of ours has signed.
 
 use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
@@ -11,10 +11,9 @@ use rustls::{
         verify_server_cert_signed_by_trust_anchor,
     },
     crypto::{
-        CryptoProvider, WebPkiSupportedAlgorithms, aws_lc_rs, verify_tls12_signature,
-        verify_tls13_signature,
+        WebPkiSupportedAlgorithms, aws_lc_rs, verify_tls12_signature, verify_tls13_signature,
     },
-    pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject},
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject},
     server::ParsedCertificate,
 };
 use tokio::{
@@ -27,7 +26,16 @@ use tokio_rustls::TlsConnector;
 /// The longest that a handshake and one answer may take.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// Connects without a certificate and asks for `/`. Gives the server's alert, in words.
+/// A certificate and its key, as PEM files.
+#[derive(Debug, Clone, Copy)]
+pub struct Papers<'a> {
+    /// The certificate.
+    pub certificate: &'a Path,
+    /// Its key.
+    pub key: &'a Path,
+}
+
+/// Connects with these papers, or none, and asks for `/`. Gives the server's alert, in words.
 ///
 /// # Errors
 /// If the server answered, or refused in another way than by an alert.
@@ -35,10 +43,11 @@ pub async fn refused_by_alert(
     server: SocketAddr,
     root: &Path,
     version: &'static SupportedProtocolVersion,
+    papers: Option<Papers<'_>>,
 ) -> Result<String> {
-    let config = config(root, version)?;
+    let config = config(root, version, papers)?;
     match timeout(LIMIT, ask(server, config)).await? {
-        Ok(answer) => bail!("a client without a certificate was answered: {answer:?}"),
+        Ok(answer) => bail!("the stranger was answered: {answer:?}"),
         Err(error) => match error.get_ref().and_then(|inner| inner.downcast_ref()) {
             Some(Error::AlertReceived(alert)) => Ok(format!("{alert:?}")),
             _ => bail!("no TLS alert, but: {error}"),
@@ -46,29 +55,32 @@ pub async fn refused_by_alert(
     }
 }
 
-fn config(root: &Path, version: &'static SupportedProtocolVersion) -> Result<ClientConfig> {
+fn config(
+    root: &Path,
+    version: &'static SupportedProtocolVersion,
+    papers: Option<Papers<'_>>,
+) -> Result<ClientConfig> {
     let mut roots = RootCertStore::empty();
-    let anchor =
-        CertificateDer::from_pem_file(root).with_context(|| format!("{}", root.display()))?;
-    roots.add(anchor)?;
+    roots.add(certificate(root)?)?;
     let provider = Arc::new(aws_lc_rs::default_provider());
     let verifier = SpiffeServer {
         roots,
         algorithms: provider.signature_verification_algorithms,
     };
-    Ok(with_verifier(provider, version, verifier)?)
-}
-
-fn with_verifier(
-    provider: Arc<CryptoProvider>,
-    version: &'static SupportedProtocolVersion,
-    verifier: SpiffeServer,
-) -> Result<ClientConfig, Error> {
-    Ok(ClientConfig::builder_with_provider(provider)
+    let builder = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[version])?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(verifier))
-        .with_no_client_auth())
+        .with_custom_certificate_verifier(Arc::new(verifier));
+    let Some(papers) = papers else {
+        return Ok(builder.with_no_client_auth());
+    };
+    let key = PrivateKeyDer::from_pem_file(papers.key)?;
+    let chain = vec![certificate(papers.certificate)?];
+    Ok(builder.with_client_auth_cert(chain, key)?)
+}
+
+fn certificate(file: &Path) -> Result<CertificateDer<'static>> {
+    CertificateDer::from_pem_file(file).with_context(|| format!("{}", file.display()))
 }
 
 async fn ask(server: SocketAddr, config: ClientConfig) -> std::io::Result<String> {
