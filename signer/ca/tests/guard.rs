@@ -1,5 +1,12 @@
 //! The guard against the shipped module's own proposals: what it lets pass, and that nothing
 //! near it passes.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on has to fail loudly"
+)]
 
 use credence_ca::{
     certificate::CaCertificate,

@@ -22,7 +22,7 @@ use spiffe::SpiffeId;
 use std::{
     fs::{self, DirBuilder, File, TryLockError},
     io,
-    os::unix::fs::{DirBuilderExt, PermissionsExt},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 use thiserror::Error;
@@ -243,6 +243,7 @@ fn lock(path: &Path) -> Result<File, StateError> {
         .create(true)
         .truncate(false)
         .write(true)
+        .mode(0o600)
         .open(&file)
         .map_err(folder(path, "written"))?;
     match file.try_lock() {

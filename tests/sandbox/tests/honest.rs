@@ -1,4 +1,11 @@
 //! The shipped module: what it signs, and what it refuses.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on has to fail loudly"
+)]
 
 use credence_ca::{profile::Profile, validity::Time};
 use credence_host::{

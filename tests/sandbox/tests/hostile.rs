@@ -1,4 +1,11 @@
 //! Hostile and broken modules: each crime refused by name, and the next honest request served.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on has to fail loudly"
+)]
 
 use credence_ca::guard::Rule;
 use credence_host::{
