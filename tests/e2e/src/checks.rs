@@ -63,14 +63,8 @@ fn accepted(finding: &Finding) -> bool {
         // It knows a fixed list of URI schemes, which lacks `spiffe`. RFC 5280 §4.2.1.6 wants an
         // absolute URI of RFC 3986, in which any scheme is one.
         "pkix.invalid_uri_syntax" => finding.message.contains("\"spiffe://"),
-        // Statements of how a key identifier was made, not objections: we take SHA-256's leftmost
-        // 160 bits (RFC 7093 §2 method 1) and pkilint looks for SHA-1's (RFC 5280 §4.2.1.2).
-        "pkix.subject_key_identifier_method_1_identified"
-        | "pkix.subject_key_identifier_method_2_identified"
-        | "pkix.subject_key_identifier_rfc7093_method_1_identified"
-        | "pkix.unknown_subject_key_identifier_calculation_method" => {
-            finding.severity == "INFO" || finding.severity == "NOTICE"
-        }
+        // Not an objection: it says how the key identifier was made, by SHA-256 (RFC 7093 §2).
+        "pkix.subject_key_identifier_rfc7093_method_1_identified" => finding.severity == "INFO",
         _ => false,
     }
 }
