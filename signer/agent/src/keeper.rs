@@ -152,7 +152,7 @@ impl Keeper {
         let old_serial = self.serial.replace(svid.serial.clone());
         tracing::info!(
             identity = %self.id,
-            old_serial = old_serial.as_deref().unwrap_or("none"),
+            old_serial = %old_serial.as_deref().unwrap_or("none"),
             new_serial = %svid.serial,
             not_after = %humantime::format_rfc3339_seconds(svid.not_after),
             next_renewal = %self.next_request(),

@@ -67,6 +67,11 @@ pub(crate) struct Svid {
     pub(crate) not_after: SystemTime,
 }
 
+/// As Envoy's `/certs` and `credence cert inspect` write a serial number.
+fn hex(octets: &[u8]) -> String {
+    octets.iter().map(|octet| format!("{octet:02x}")).collect()
+}
+
 impl Svid {
     /// Takes what the CA issued for `key`, if it is what `id` can use now.
     pub(crate) fn check(
@@ -83,7 +88,7 @@ impl Svid {
             check_validity(leaf, now)?;
             check_links(&chain, &roots)?;
             (
-                leaf.raw_serial_as_string(),
+                hex(leaf.raw_serial()),
                 system_time(leaf.validity().not_after),
             )
         };

@@ -32,11 +32,11 @@ pub(crate) fn run(arguments: &DevArguments, log: &LogArguments) -> Result<(), Fa
     let config = read_config(&arguments.config)?;
     let clock = WallClock;
     let sandbox = Arc::new(Sandbox::load(BUILTIN_MODULE, Limits::default())?);
-    info!(module = sandbox.digest(), "signing module loaded");
+    info!(sha256 = %sandbox.digest(), "signing module loaded");
     let state = StateFolder::open(&config.state_dir)?;
     let ca = open_ca(&state, &sandbox, &config.trust_domain, clock.time())?;
     info!(
-        trust_domain = config.trust_domain.trust_domain_name(),
+        trust_domain = %config.trust_domain.trust_domain_name(),
         root_ends = %ca.root.validity().not_after,
         issuer_ends = %ca.issuer.validity().not_after,
         "CA opened"

@@ -4,7 +4,7 @@ use crate::{
     cli::{LogArguments, LogFormat},
     failure::Failure,
 };
-use std::io;
+use std::io::{self, IsTerminal as _};
 use tracing_subscriber::EnvFilter;
 
 /// Starts logging.
@@ -16,6 +16,7 @@ pub(crate) fn start(arguments: &LogArguments) -> Result<(), Failure> {
         .map_err(|e| Failure::LogLevel(format!("{}: {e}", arguments.log_level)))?;
     let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(io::stderr().is_terminal())
         .with_writer(io::stderr);
     match arguments.log_format {
         LogFormat::Text => logs.with_target(false).init(),

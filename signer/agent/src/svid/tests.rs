@@ -45,7 +45,7 @@ fn takes_what_was_asked_for() {
         |_| {},
     )
     .unwrap();
-    assert_eq!(svid.serial, "01:ab");
+    assert_eq!(svid.serial, "01ab");
     assert_eq!(svid.not_after, now() + HOUR);
     assert_eq!(svid.chain.len(), 2);
 }

@@ -136,7 +136,7 @@ async fn renewals_failures_and_refusals_are_one_line_each_and_no_key_is_logged()
     assert_eq!(renewals.len(), 2, "{renewals:?}");
     for part in [
         ID,
-        "old_serial=\"01\"",
+        "old_serial=01",
         "new_serial=02",
         "not_after=20",
         "next_renewal=20",

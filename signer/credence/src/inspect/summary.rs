@@ -80,7 +80,6 @@ fn time(seconds: i64) -> Time {
 }
 
 fn state(start: Time, end: Time, now: Time) -> String {
-    let text = |duration: Duration| humantime::format_duration(duration).to_string();
     if now < start {
         format!("not yet valid, begins in {}", text(start.since(now)))
     } else if now > end {
@@ -88,6 +87,12 @@ fn state(start: Time, end: Time, now: Time) -> String {
     } else {
         format!("valid, {} left", text(end.since(now)))
     }
+}
+
+/// Two units are enough for a person.
+fn text(duration: Duration) -> String {
+    let whole = humantime::format_duration(duration).to_string();
+    whole.split(' ').take(2).collect::<Vec<_>>().join(" ")
 }
 
 fn names(certificate: &X509Certificate<'_>) -> (Vec<String>, Vec<String>) {
@@ -124,9 +129,20 @@ fn key(certificate: &X509Certificate<'_>) -> String {
     let name = algorithm_name(&key.algorithm.algorithm.to_id_string());
     match key.parsed() {
         Ok(PublicKey::RSA(rsa)) => format!("RSA, {} bits", rsa.key_size()),
-        Ok(PublicKey::EC(point)) => format!("{name}, {} bits", point.key_size()),
+        Ok(PublicKey::EC(_)) => curve(certificate).unwrap_or(name),
         _ => name,
     }
+}
+
+fn curve(certificate: &X509Certificate<'_>) -> Option<String> {
+    let parameters = certificate.public_key().algorithm.parameters.as_ref()?;
+    let curve = parameters.as_oid().ok()?.to_id_string();
+    Some(match curve.as_str() {
+        "1.2.840.10045.3.1.7" => "P-256".into(),
+        "1.3.132.0.34" => "P-384".into(),
+        "1.3.132.0.35" => "P-521".into(),
+        other => format!("elliptic curve {other}"),
+    })
 }
 
 fn algorithm_name(oid: &str) -> String {
