@@ -233,8 +233,11 @@ fn a_weak_or_unknown_key_is_refused_by_name() {
         "{}",
         refused(&p384)
     );
-    let rsa = include_bytes!("../data/rsa512.csr.der");
-    let refused = issue(&ca(), rsa).unwrap_err().to_string();
+    let rsa = Pem::iter_from_buffer(include_bytes!("../data/rsa512.csr.pem"))
+        .next()
+        .unwrap()
+        .unwrap();
+    let refused = issue(&ca(), &rsa.contents).unwrap_err().to_string();
     assert!(
         refused.contains("RSA-512 keys are not accepted"),
         "{refused}"
