@@ -1,3 +1,20 @@
 //! `credence_signer.wasm`: the component's edge around `credence-signer-core`.
+#![allow(
+    unsafe_code,
+    reason = "the exports that wit-bindgen generates are unsafe extern functions"
+)]
 
-mod component;
+use credence_signer_core::{
+    propose,
+    wit::{self, Guest, exports::credence::signer::certificates as contract},
+};
+
+struct Component;
+
+impl Guest for Component {
+    fn issue(request: contract::Request) -> Result<Vec<u8>, contract::Rejection> {
+        propose(&request.into()).map_err(Into::into)
+    }
+}
+
+wit::export!(Component with_types_in wit);

@@ -7,6 +7,8 @@ mod asked;
 mod issuer;
 mod request;
 mod tbs;
+#[cfg(feature = "wit")]
+pub mod wit;
 
 pub use request::{DistinguishedName, Profile, Rejection, Request, SignatureAlgorithm, Validity};
 
