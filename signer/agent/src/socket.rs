@@ -4,13 +4,14 @@ use std::fs::{self, File, Metadata};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, lchown};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::fs::{FlockOperation, Mode, fchmod, flock};
+use rustix::io::Errno;
 use rustix::net::{
-    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with,
+    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen, socket_with,
 };
 
 /// The longest path that fits in `sockaddr_un.sun_path` with its final NUL (unix(7)).
@@ -200,7 +201,7 @@ fn lock(folder: &File) -> rustix::io::Result<()> {
     let mut attempts = 200;
     loop {
         match flock(folder, FlockOperation::NonBlockingLockExclusive) {
-            Err(rustix::io::Errno::WOULDBLOCK) if attempts > 0 => attempts -= 1,
+            Err(Errno::WOULDBLOCK) if attempts > 0 => attempts -= 1,
             done => return done,
         }
         std::thread::sleep(Duration::from_millis(10));
@@ -227,21 +228,23 @@ fn clear_the_way(path: &Path) -> Result<(), SocketError> {
             path: path.to_owned(),
         });
     }
-    match UnixStream::connect(path) {
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+    match knock(path) {
+        Err(Errno::CONNREFUSED) => {
             fs::remove_file(path).map_err(io_error(path, "removing what a dead process left"))
         }
         // A full backlog is a sign of life.
-        Ok(_) => Err(SocketError::AlreadyServed {
+        Ok(()) | Err(Errno::AGAIN) => Err(SocketError::AlreadyServed {
             path: path.to_owned(),
         }),
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-            Err(SocketError::AlreadyServed {
-                path: path.to_owned(),
-            })
-        }
         Err(error) => Err(io_error(path, "finding out whether it is served")(error)),
     }
+}
+
+/// Connects and leaves at once. Without blocking: whoever has the socket may never accept.
+fn knock(path: &Path) -> Result<(), Errno> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    connect(&socket, &SocketAddrUnix::new(path)?)
 }
 
 /// Binds and listens. The mode is set on the socket before it has a name: Linux creates the file with it, so there is

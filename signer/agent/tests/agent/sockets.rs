@@ -2,12 +2,15 @@
 
 use std::fs;
 use std::io::Read;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::time::Duration;
 
 use credence_agent::{AgentError, SocketError};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 use rustix::process::{Uid, geteuid};
 
 use crate::harness::{Envoy, MINUTE, Mood, Setup};
@@ -56,6 +59,34 @@ async fn a_socket_that_a_living_process_serves_is_left_alone() {
     );
     assert_eq!(fs::symlink_metadata(setup.path("s")).unwrap().ino(), before);
     drop(living);
+}
+
+/// Connections that nobody accepts, until there is no room for one more.
+fn fill_backlog(path: &Path) -> Vec<OwnedFd> {
+    let address = SocketAddrUnix::new(path).unwrap();
+    let mut waiting = Vec::new();
+    loop {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None).unwrap();
+        match connect(&socket, &address) {
+            Ok(()) => waiting.push(socket),
+            Err(Errno::AGAIN) => return waiting,
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+/// Who never accepts must not hold up the agent's start.
+#[tokio::test(start_paused = true)]
+async fn a_living_process_that_is_stuck_is_recognised_at_once() {
+    let setup = setup();
+    let _stuck = UnixListener::bind(setup.path("s")).unwrap();
+    let _waiting = fill_backlog(&setup.path("s"));
+    let error = socket_error(&setup, "s");
+    assert!(
+        matches!(error, SocketError::AlreadyServed { .. }),
+        "{error}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
