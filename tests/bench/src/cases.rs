@@ -132,7 +132,7 @@ fn with(mut config: Value, field: &str, value: Value) -> Value {
 /// One rule with `n` exact principals; the peer that asks is the last.
 #[must_use]
 pub fn principals(n: usize) -> Value {
-    policy(vec![json!({"name": "peers", "principals": ids(n)})])
+    policy(&[json!({"name": "peers", "principals": ids(n)})])
 }
 
 /// `n` rules for the peer that asks, each for a path of its own: none can be decided without the path.
@@ -145,7 +145,7 @@ pub fn paths(n: usize) -> Value {
             "paths": [format!("/service/{number}/*")],
         })
     };
-    policy((0..n).map(rule).collect())
+    policy(&(0..n).map(rule).collect::<Vec<_>>())
 }
 
 /// `n` rules, each with a principal and two paths of its own.
@@ -158,18 +158,17 @@ pub fn rules(n: usize) -> Value {
             "paths": [format!("/team-{number}"), format!("/team-{number}/*")],
         })
     };
-    policy(ids(n).into_iter().enumerate().map(rule).collect())
+    let rules: Vec<Value> = ids(n).into_iter().enumerate().map(rule).collect();
+    policy(&rules)
 }
 
 /// Every workload of the trust domain may do everything.
 #[must_use]
 pub fn everyone() -> Value {
-    policy(vec![
-        json!({"name": "everyone", "principals": [spiffe_id("*")]}),
-    ])
+    policy(&[json!({"name": "everyone", "principals": [spiffe_id("*")]})])
 }
 
-fn policy(rules: Vec<Value>) -> Value {
+fn policy(rules: &[Value]) -> Value {
     json!({"policy": {"trustDomains": [TRUST_DOMAIN], "rules": rules}})
 }
 

@@ -9,6 +9,8 @@ use crate::{
     stats::Spread,
 };
 
+type Figure = fn(&Round) -> f64;
+
 /// One figure.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Entry {
@@ -67,7 +69,7 @@ fn entries_of(results: &Results, case: &str) -> Vec<Entry> {
     if let Some(over) = results.over(case, &baseline(case)) {
         entries.extend(with_quartiles(case, "cpu_us_over_none", "us", over));
     }
-    let figures: [(&str, &'static str, fn(&Round) -> f64); 3] = [
+    let figures: [(&str, &'static str, Figure); 3] = [
         ("requests_per_second", "1/s", |round| round.per_second),
         ("p50_us", "us", |round| round.p50_us),
         ("p99_us", "us", |round| round.p99_us),
