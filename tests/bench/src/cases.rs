@@ -21,8 +21,20 @@ pub struct Case {
     pub chain: Chain,
     /// What the load asks for.
     pub path: String,
+    /// What its clients present.
+    pub presents: Presents,
     /// What must be shown before it may be measured.
     pub condition: Condition,
+}
+
+/// The names in a client's certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Presents {
+    /// A SPIFFE ID and nothing else, as Credence issues it.
+    SpiffeId,
+    /// A DNS name too. Envoy 1.40 looks for DNS names once for each principal of an RBAC rule that does
+    /// not match, and remembers what it found only if it found some: RBAC is faster with one.
+    SpiffeIdAndDnsName,
 }
 
 /// What a case needs that this filter or this Envoy may not have. A case whose condition does not
@@ -47,6 +59,7 @@ impl Case {
                 http,
             },
             path: "/".to_owned(),
+            presents: Presents::SpiffeId,
             condition: Condition::None,
         }
     }
@@ -73,6 +86,10 @@ pub fn all(modules: Modules<'_>) -> Vec<Case> {
         [1, 100, 200, 1000, 10_000]
             .map(|n| Case::new(format!("rbac-{n}"), vec![rbac(rbac_rules(n))])),
     );
+    cases.extend([200, 1000].map(|n| Case {
+        presents: Presents::SpiffeIdAndDnsName,
+        ..Case::new(format!("rbac-dns-{n}"), vec![rbac(rbac_rules(n))])
+    }));
     cases.push(Case {
         condition: Condition::EnvoyTakesIt,
         ..Case::new("rbac-matcher-1000", vec![rbac(rbac_matcher(1000))])

@@ -82,7 +82,21 @@ impl Authority {
     /// # Errors
     /// If rcgen cannot.
     pub fn client(&self, workload: &str, serial: u64) -> Result<Leaf> {
+        self.leaf(params(workload, self.now)?, serial)
+    }
+
+    /// The same with a DNS name beside the SPIFFE ID.
+    ///
+    /// # Errors
+    /// If rcgen cannot.
+    pub fn client_with_dns_name(&self, workload: &str, serial: u64) -> Result<Leaf> {
         let mut params = params(workload, self.now)?;
+        let name = format!("{workload}.{TRUST_DOMAIN}").as_str().try_into()?;
+        params.subject_alt_names.push(SanType::DnsName(name));
+        self.leaf(params, serial)
+    }
+
+    fn leaf(&self, mut params: CertificateParams, serial: u64) -> Result<Leaf> {
         params.serial_number = Some(SerialNumber::from(serial));
         let certificate = params.signed_by(&self.client_key, &self.issuer)?;
         Ok(Leaf {

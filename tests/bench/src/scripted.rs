@@ -15,6 +15,8 @@ use crate::{
 
 /// Different workloads among the certificates of the churn.
 const WORKLOADS: usize = 2000;
+/// Certificates after which the filter's caches have long been full.
+const EARLY: usize = 10_000;
 /// Times that a policy is loaded, each in a VM of its own.
 const LOADS: usize = 5;
 
@@ -49,7 +51,7 @@ pub fn load(rules: usize) -> Result<Load> {
 /// The VM's memory while one certificate after the other comes by.
 #[derive(Debug, Clone, Copy)]
 pub struct Churn {
-    /// MiB after a hundredth of them, when the filter's caches are full.
+    /// MiB after 10,000 of them (half of them, if they are fewer), when the filter's caches are full.
     pub early_mib: f64,
     /// MiB after all of them.
     pub late_mib: f64,
@@ -69,7 +71,7 @@ pub fn churn(count: usize) -> Result<Churn> {
         leaves.push(authority.client(&format!("churn/{workload}"), serial)?);
     }
     let mut vm = configured(&cases::everyone())?;
-    let early = (count / 100).max(1);
+    let early = EARLY.min(count.div_ceil(2));
     let mut early_mib = 0.0;
     for (number, leaf) in leaves.iter().cycle().take(count).enumerate() {
         admitted(&mut vm, &from(leaf, number, "/"))?;
