@@ -2,6 +2,7 @@
 //! the figures are is not looked at: a bench is not a test.
 #![allow(
     clippy::unwrap_used,
+    clippy::panic,
     clippy::indexing_slicing,
     reason = "tests throughout: what goes wrong must fail loudly"
 )]
