@@ -116,27 +116,20 @@ pub fn all(modules: Modules<'_>) -> Vec<Case> {
     cases
 }
 
-/// The HTTP role of `credence-1` with the network role of the same module in front of it.
+/// The HTTP role of `credence-1` with the network role of the same module in front of it, which watches
+/// the connections and leaves the decisions to the HTTP role.
 fn with_l4(filter: &Path) -> Case {
-    let config = principals(1);
-    let l4 = in_tcp_role(config.clone()).to_string();
-    let http = wasm(Role::Http, filter, Some(&config.to_string()));
+    let companion = json!({"role": "tcp", "companion": true}).to_string();
+    let http = wasm(Role::Http, filter, Some(&principals(1).to_string()));
     let mut case = Case::new("credence-l4", vec![http]);
-    case.chain.network = vec![wasm(Role::Network, filter, Some(&l4))];
+    case.chain.network = vec![wasm(Role::Network, filter, Some(&companion))];
     case.condition = Condition::EnvoyTakesIt;
     case
 }
 
 /// The filter's configuration with `x-credence-peer` switched on.
-#[must_use]
-pub fn with_peer_header(config: Value) -> Value {
+fn with_peer_header(config: Value) -> Value {
     with(config, "headers", json!({"peer": true}))
-}
-
-/// The filter's configuration for a TCP service.
-#[must_use]
-pub fn in_tcp_role(config: Value) -> Value {
-    with(config, "role", json!("tcp"))
 }
 
 fn with(mut config: Value, field: &str, value: Value) -> Value {

@@ -51,7 +51,7 @@ impl Plan {
         Self {
             effort: Effort {
                 sittings: 1,
-                rounds: 4,
+                rounds: 8,
                 slice: Duration::from_millis(200),
             },
             scripted_certificates: 100_000,
@@ -123,7 +123,7 @@ async fn besides(plan: &Plan, entries: &mut Vec<Entry>) -> Result<Facts> {
         plan.scripted_certificates
     ));
     let churn = scripted::churn(plan.scripted_certificates)?;
-    entries.extend(churn_entries(plan.scripted_certificates, churn));
+    entries.extend(churn_entries(plan.scripted_certificates, &churn));
     progress(&format!(
         "{} certificates in Envoy",
         plan.envoy_certificates
@@ -160,16 +160,19 @@ fn load_entries(load: scripted::Load, envoy_ms: Spread) -> Vec<Entry> {
     ]
 }
 
-fn churn_entries(certificates: usize, churn: scripted::Churn) -> Vec<Entry> {
+fn churn_entries(certificates: usize, churn: &scripted::Churn) -> Vec<Entry> {
     let case = format!("churn/{certificates}");
-    println!(
-        "{case}, scripted host: {:.2} MiB of VM memory after 10,000, {:.2} MiB at the end",
-        churn.early_mib, churn.late_mib
-    );
-    vec![
-        Entry::new(&case, "vm_mib", "MiB", churn.late_mib),
-        Entry::new(&case, "vm_mib_after_10000", "MiB", churn.early_mib),
-    ]
+    let mut entries = Vec::new();
+    for (seen, mib) in &churn.samples {
+        println!("{case}, scripted host: {mib:.2} MiB of VM memory after {seen} certificates");
+        let metric = if *seen == certificates {
+            "vm_mib".to_owned()
+        } else {
+            format!("vm_mib_after_{seen}")
+        };
+        entries.push(Entry::new(&case, &metric, "MiB", *mib));
+    }
+    entries
 }
 
 fn envoy_entries(certificates: usize, churn: churn::Churn) -> Vec<Entry> {

@@ -15,8 +15,6 @@ use crate::{
 
 /// Different workloads among the certificates of the churn.
 const WORKLOADS: usize = 2000;
-/// Certificates after which the filter's caches have long been full.
-const EARLY: usize = 10_000;
 /// Times that a policy is loaded, each in a VM of its own.
 const LOADS: usize = 5;
 
@@ -49,17 +47,26 @@ pub fn load(rules: usize) -> Result<Load> {
 }
 
 /// The VM's memory while one certificate after the other comes by.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Churn {
-    /// MiB after 10,000 of them (half of them, if they are fewer), when the filter's caches are full.
-    pub early_mib: f64,
-    /// MiB after all of them.
-    pub late_mib: f64,
+    /// How many had been seen, and the MiB then: after a hundredth of all, a tenth, half, and all.
+    pub samples: Vec<(usize, f64)>,
 }
 
-/// Shows the filter `count` different certificate digests, a request each. The certificates behind
-/// them are those of 2,000 workloads: the filter tells certificates apart by digest and parses each
-/// that it has not seen, so that signing a million would only take time.
+impl Churn {
+    /// What was added between the first tenth of the certificates and the last of them. By then
+    /// every cache is full, and the allocator has met whatever sizes there are.
+    #[must_use]
+    pub fn growth_mib(&self) -> Option<f64> {
+        let (_, tenth) = self.samples.get(1)?;
+        let (_, all) = self.samples.last()?;
+        Some(all - tenth)
+    }
+}
+
+/// Shows the filter `count` different certificate digests, each on a connection of its own, a request
+/// each. The certificates behind them are those of 2,000 workloads: the filter tells certificates apart
+/// by digest and parses each that it has not seen, so that signing a million would only take time.
 ///
 /// # Errors
 /// If the filter refuses the policy or a request.
@@ -71,18 +78,15 @@ pub fn churn(count: usize) -> Result<Churn> {
         leaves.push(authority.client(&format!("churn/{workload}"), serial)?);
     }
     let mut vm = configured(&cases::everyone())?;
-    let early = EARLY.min(count.div_ceil(2));
-    let mut early_mib = 0.0;
-    for (number, leaf) in leaves.iter().cycle().take(count).enumerate() {
-        admitted(&mut vm, &from(leaf, number, "/"))?;
-        if number + 1 == early {
-            early_mib = mib(vm.memory_bytes());
+    let at = [100, 10, 2, 1].map(|part| count.div_ceil(part));
+    let mut samples = Vec::new();
+    for (number, leaf) in (1..=count).zip(leaves.iter().cycle()) {
+        admitted(&mut vm, &from(leaf, number, "/")?)?;
+        if at.contains(&number) {
+            samples.push((number, mib(vm.memory_bytes())));
         }
     }
-    Ok(Churn {
-        early_mib,
-        late_mib: mib(vm.memory_bytes()),
-    })
+    Ok(Churn { samples })
 }
 
 /// The host calls of a request of a peer that was there before, under a configuration.
@@ -92,7 +96,7 @@ pub fn churn(count: usize) -> Result<Churn> {
 pub fn host_calls(config: &Value, path: &str) -> Result<Vec<String>> {
     let leaf = Authority::new()?.client(CLIENT, 1)?;
     let mut vm = configured(config)?;
-    let request = from(&leaf, 1, path);
+    let request = from(&leaf, 1, path)?;
     admitted(&mut vm, &request)?;
     admitted(&mut vm, &request)?;
     Ok(vm.script().calls.clone())
@@ -110,8 +114,12 @@ fn configured(config: &Value) -> Result<Vm> {
     Ok(vm)
 }
 
-fn from(leaf: &Leaf, number: usize, path: &str) -> Request {
-    Request::get(path).peer(&format!("{number:064x}"), &leaf.pem)
+/// The number makes both the connection and the certificate's digest.
+fn from(leaf: &Leaf, number: usize, path: &str) -> Result<Request> {
+    let connection = u64::try_from(number)?.to_le_bytes();
+    Ok(Request::get(path)
+        .property("connection.id", connection)
+        .peer(&format!("{number:064x}"), &leaf.pem))
 }
 
 /// The calls of the request alone are kept, so that a million leave nothing in the host.

@@ -75,7 +75,11 @@ fn the_scripted_host_loads_churns_and_counts() {
     let load = scripted::load(10).unwrap();
     assert!(load.vm_mib > 0.0 && load.ms.median > 0.0, "{load:?}");
     let churn = scripted::churn(50).unwrap();
-    assert!(churn.late_mib >= churn.early_mib, "{churn:?}");
+    assert_eq!(churn.samples.last().map(|sample| sample.0), Some(50));
+    assert!(
+        churn.growth_mib().is_some_and(|mib| mib >= 0.0),
+        "{churn:?}"
+    );
     let calls = scripted::host_calls(&cases::paths(1), "/service/0/item").unwrap();
     assert!(
         calls.iter().any(|call| call.ends_with(":path")),
