@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use credence_contract::capabilities;
 use serde_json::{Map, Value, json};
 
 /// The prefix of the server's HTTP statistics.
@@ -30,18 +29,36 @@ pub enum Role {
     Network,
 }
 
+/// A module and the roles that share its VM, as `filter/plugin/capabilities.txt` names them.
+#[derive(Debug, Clone, Copy)]
+pub struct Vm<'a> {
+    /// The `.wasm` file.
+    pub module: &'a Path,
+    /// `inbound`, `tcp` …: what they need is granted, and no more. A callback granted beyond that would
+    /// be made, and cost.
+    pub roles: &'a [&'a str],
+}
+
+/// The capabilities that roles need, from lines of `name role role …`; one without roles is for all.
+fn granted(list: &str, roles: &[&str]) -> Map<String, Value> {
+    let needed = list.lines().filter_map(|line| {
+        let (name, of) = line.split_once(' ').unwrap_or((line, ""));
+        let is_needed = of.is_empty() || of.split_whitespace().any(|role| roles.contains(&role));
+        is_needed.then(|| (name.to_owned(), json!({})))
+    });
+    needed.collect()
+}
+
 /// A Wasm filter as the shipped bootstraps configure it: same runtime, same failure policy, same
-/// capabilities. Two roles of one module share a VM.
+/// capabilities.
 #[must_use]
-pub fn wasm(role: Role, module: &Path, configuration: Option<&str>) -> Value {
+pub fn wasm(role: Role, vm: Vm<'_>, configuration: Option<&str>) -> Value {
     let role = match role {
         Role::Http => "http",
         Role::Network => "network",
     };
-    let granted: Map<String, Value> = capabilities()
-        .into_iter()
-        .map(|name| (name, json!({})))
-        .collect();
+    let list = include_str!("../../../filter/plugin/capabilities.txt");
+    let granted = granted(list, vm.roles);
     let mut config = json!({
         "name": "bench",
         "failure_policy": "FAIL_RELOAD",
@@ -50,7 +67,7 @@ pub fn wasm(role: Role, module: &Path, configuration: Option<&str>) -> Value {
             "vm_id": "bench",
             "runtime": "envoy.wasm.runtime.v8",
             "capability_restriction_config": {"allowed_capabilities": granted},
-            "code": {"local": {"filename": module}},
+            "code": {"local": {"filename": vm.module}},
         },
     });
     if let (Some(text), Some(config)) = (configuration, config.as_object_mut()) {
@@ -148,10 +165,25 @@ fn connection_manager(chain: &Chain) -> Value {
 mod tests {
     use super::*;
 
+    fn vm() -> Vm<'static> {
+        Vm {
+            module: Path::new("x.wasm"),
+            roles: &["inbound"],
+        }
+    }
+
+    #[test]
+    fn a_role_gets_what_it_needs_and_no_more() {
+        let list = "proxy_log inbound tcp\nproxy_close_stream tcp\nrandom_get\n";
+        let names = |roles| granted(list, roles).into_iter().map(|(name, _)| name);
+        assert!(names(&["inbound"]).eq(["proxy_log", "random_get"]));
+        assert_eq!(names(&["inbound", "tcp"]).count(), 3);
+    }
+
     #[test]
     fn the_chain_stands_in_front_of_the_answer() {
         let chain = Chain {
-            network: vec![wasm(Role::Network, Path::new("x.wasm"), None)],
+            network: vec![wasm(Role::Network, vm(), None)],
             http: vec![rbac(json!({"rules": {}}))],
         };
         let bootstrap = server(Path::new("/f"), Path::new("/f/admin.sock"), &chain);
@@ -168,7 +200,7 @@ mod tests {
 
     #[test]
     fn a_wasm_filter_is_restricted() {
-        let filter = wasm(Role::Http, Path::new("x.wasm"), Some("{}"));
+        let filter = wasm(Role::Http, vm(), Some("{}"));
         let granted = filter.pointer(
             "/typed_config/config/vm_config/capability_restriction_config/allowed_capabilities",
         );

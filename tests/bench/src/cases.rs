@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::{
-    bootstrap::{Chain, Role, rbac, wasm},
+    bootstrap::{Chain, Role, Vm, rbac, wasm},
     certificates::{CLIENT, TRUST_DOMAIN, spiffe_id},
 };
 
@@ -74,12 +74,24 @@ pub struct Modules<'a> {
     pub noop: &'a Path,
 }
 
+/// A module in the role that judges requests.
+#[must_use]
+pub fn inbound(module: &Path) -> Vm<'_> {
+    Vm {
+        module,
+        roles: &["inbound"],
+    }
+}
+
 /// Every case, the baseline first.
 #[must_use]
 pub fn all(modules: Modules<'_>) -> Vec<Case> {
     let credence = |name: String, config: &Value| {
         let config = config.to_string();
-        Case::new(name, vec![wasm(Role::Http, modules.filter, Some(&config))])
+        Case::new(
+            name,
+            vec![wasm(Role::Http, inbound(modules.filter), Some(&config))],
+        )
     };
     let mut cases = vec![Case::new("none", Vec::new())];
     cases.extend(
@@ -96,7 +108,7 @@ pub fn all(modules: Modules<'_>) -> Vec<Case> {
     });
     cases.push(Case::new(
         "wasm-noop",
-        vec![wasm(Role::Http, modules.noop, None)],
+        vec![wasm(Role::Http, inbound(modules.noop), None)],
     ));
     cases.extend(
         [1, 10, 100, 1000, 10_000].map(|n| credence(format!("credence-{n}"), &principals(n))),
@@ -120,9 +132,13 @@ pub fn all(modules: Modules<'_>) -> Vec<Case> {
 /// the connections and leaves the decisions to the HTTP role.
 fn with_l4(filter: &Path) -> Case {
     let companion = json!({"role": "tcp", "companion": true}).to_string();
-    let http = wasm(Role::Http, filter, Some(&principals(1).to_string()));
+    let vm = Vm {
+        module: filter,
+        roles: &["inbound", "tcp"],
+    };
+    let http = wasm(Role::Http, vm, Some(&principals(1).to_string()));
     let mut case = Case::new("credence-l4", vec![http]);
-    case.chain.network = vec![wasm(Role::Network, filter, Some(&companion))];
+    case.chain.network = vec![wasm(Role::Network, vm, Some(&companion))];
     case.condition = Condition::EnvoyTakesIt;
     case
 }

@@ -74,7 +74,7 @@ pub async fn load_ms(filter: &Path, rules: usize) -> Result<Spread> {
 fn chain(filter: &Path, config: &str) -> Chain {
     Chain {
         network: Vec::new(),
-        http: vec![wasm(Role::Http, filter, Some(config))],
+        http: vec![wasm(Role::Http, cases::inbound(filter), Some(config))],
     }
 }
 
