@@ -1,0 +1,52 @@
+//! The driver behind `scripts/bench`.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use credence_bench::filter::{self, Plan};
+
+/// Measures what Credence costs. docs/benchmarks.md says how to read it.
+#[derive(Debug, Parser)]
+#[command(name = "scripts/bench")]
+struct Arguments {
+    #[command(subcommand)]
+    bench: Bench,
+}
+
+#[derive(Debug, Subcommand)]
+enum Bench {
+    /// The filter in real Envoys over mutual TLS, beside no filter, RBAC and a Wasm filter that does nothing
+    Filter {
+        /// Where the JSON list goes
+        #[arg(long, default_value = "target/bench/filter.json")]
+        out: PathBuf,
+        /// Fewer rounds and certificates: one to two minutes, and more noise
+        #[arg(long)]
+        quick: bool,
+        /// Only this case (repeatable) beside `none`; no targets then
+        #[arg(long, value_name = "CASE")]
+        only: Vec<String>,
+        /// Rounds in each sitting, in place of the default
+        #[arg(long)]
+        rounds: Option<usize>,
+    },
+}
+
+/// One thread: the load takes one core at most and leaves the rest to Envoy.
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<()> {
+    match Arguments::parse().bench {
+        Bench::Filter {
+            out,
+            quick,
+            only,
+            rounds,
+        } => {
+            let mut plan = if quick { Plan::quick() } else { Plan::full() };
+            plan.effort.rounds = rounds.unwrap_or(plan.effort.rounds);
+            plan.only = only;
+            filter::run(&plan, &out).await
+        }
+    }
+}
