@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Values read over all rules; far more than the engine takes.
-const MAX_VALUES: usize = 1_000_000;
+const MAX_VALUES: usize = 200_000;
 
 /// The rules of every policy that holds.
 #[derive(Debug)]

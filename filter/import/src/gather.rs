@@ -136,7 +136,8 @@ impl<'a> Gather<'a> {
             || text.ends_with('*')
             || texts
                 .iter()
-                .any(|other| other.strip_suffix(":*") == Some(text));
+                .filter_map(|other| other.strip_suffix(":*"))
+                .any(|host| host.eq_ignore_ascii_case(text));
         if !said {
             let what =
                 "matches whatever port the request's host names; in Istio only one without port";

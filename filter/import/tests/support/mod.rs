@@ -1,32 +1,30 @@
 //! Imports a text and asks the engine about what came out.
 #![allow(dead_code, reason = "each test program uses its part")]
 
-use std::convert::Infallible;
-
-use credence_policy::{Connection, Decision, Narrowed, Policy, Reason, RequestFacts, SpiffeId};
+use credence_policy::{Connection, Decision, Policy, Reason, SpiffeId, plain::Request};
 use credence_policy_import::{Options, Source, Warning};
 use serde_json::Value;
 
 /// What came out of an import.
-pub struct Imported {
-    pub json: Value,
+pub(crate) struct Imported {
+    pub(crate) json: Value,
     text: String,
     warnings: Vec<Warning>,
 }
 
 /// A request and its connection.
 #[derive(Debug, Clone)]
-pub struct Ask {
-    pub peer: Option<&'static str>,
-    pub method: &'static str,
-    pub path: &'static str,
-    pub host: &'static str,
-    pub port: Option<u16>,
-    pub source: Option<&'static str>,
+pub(crate) struct Ask {
+    pub(crate) peer: Option<&'static str>,
+    pub(crate) method: &'static str,
+    pub(crate) path: &'static str,
+    pub(crate) host: &'static str,
+    pub(crate) port: Option<u16>,
+    pub(crate) source: Option<&'static str>,
 }
 
 impl Ask {
-    pub fn get(peer: &'static str, path: &'static str) -> Self {
+    pub(crate) fn get(peer: &'static str, path: &'static str) -> Self {
         Self {
             peer: Some(peer),
             method: "GET",
@@ -38,28 +36,16 @@ impl Ask {
     }
 }
 
-struct Facts<'a>(&'a Ask);
-
-impl RequestFacts for Facts<'_> {
-    type Error = Infallible;
-
-    fn method(&mut self) -> Result<Option<Vec<u8>>, Infallible> {
-        Ok(Some(self.0.method.into()))
-    }
-
-    fn path(&mut self) -> Result<Option<Vec<u8>>, Infallible> {
-        Ok(Some(self.0.path.into()))
-    }
-
-    fn host(&mut self) -> Result<Option<Vec<u8>>, Infallible> {
-        Ok(Some(self.0.host.into()))
-    }
-}
-
-pub fn try_import(text: &str, change: impl FnOnce(&mut Options)) -> Result<Imported, String> {
+pub(crate) fn try_import(
+    text: &str,
+    change: impl FnOnce(&mut Options),
+) -> Result<Imported, String> {
     let mut options = Options::default();
     change(&mut options);
-    let source = Source { name: "f.yaml", text };
+    let source = Source {
+        name: "f.yaml",
+        text,
+    };
     match credence_policy_import::import(&[source], &options) {
         Ok(imported) => Ok(Imported {
             json: serde_json::from_str(&imported.json).unwrap(),
@@ -74,44 +60,49 @@ pub fn try_import(text: &str, change: impl FnOnce(&mut Options)) -> Result<Impor
 }
 
 #[track_caller]
-pub fn import_with(text: &str, change: impl FnOnce(&mut Options)) -> Imported {
+pub(crate) fn import_with(text: &str, change: impl FnOnce(&mut Options)) -> Imported {
     try_import(text, change).unwrap()
 }
 
 #[track_caller]
-pub fn import(text: &str) -> Imported {
+pub(crate) fn import(text: &str) -> Imported {
     import_with(text, |_| {})
 }
 
 #[track_caller]
-pub fn refused_with(text: &str, change: impl FnOnce(&mut Options)) -> String {
+pub(crate) fn refused_with(text: &str, change: impl FnOnce(&mut Options)) -> String {
     try_import(text, change).err().unwrap()
 }
 
 #[track_caller]
-pub fn refused(text: &str) -> String {
+pub(crate) fn refused(text: &str) -> String {
     refused_with(text, |_| {})
 }
 
 impl Imported {
-    pub fn policy(&self) -> Policy {
+    pub(crate) fn policy(&self) -> Policy {
         Policy::from_json(self.text.as_bytes()).unwrap()
     }
 
-    pub fn decide(&self, ask: &Ask) -> Decision {
+    pub(crate) fn decide(&self, ask: &Ask) -> Decision {
         let peer = ask.peer.map(|id| SpiffeId::new(id).unwrap());
         let connection = Connection {
             peer: peer.as_ref(),
             port: ask.port,
             source: ask.source.map(|address| address.parse().unwrap()),
         };
-        match self.policy().for_connection(&connection) {
-            Narrowed::Decided(decision) => decision,
-            Narrowed::ByRequest(policy) => policy.decide(&mut Facts(ask)).unwrap(),
-        }
+        let mut request = Request {
+            host: Some(ask.host.into()),
+            ..Request::new(ask.method, ask.path)
+        };
+        let Ok(decision) = self
+            .policy()
+            .for_connection(&connection)
+            .decide(&mut request);
+        decision
     }
 
-    pub fn tcp(&self, peer: &str, port: u16) -> Decision {
+    pub(crate) fn tcp(&self, peer: &str, port: u16) -> Decision {
         let peer = SpiffeId::new(peer).unwrap();
         self.policy().for_tcp(&Connection {
             peer: Some(&peer),
@@ -120,22 +111,27 @@ impl Imported {
         })
     }
 
-    pub fn ask(&self, ask: &Ask) -> (Reason, Option<String>) {
+    pub(crate) fn names(&self) -> Vec<&str> {
+        let rules = self.json["rules"].as_array().unwrap().iter();
+        rules.map(|rule| rule["name"].as_str().unwrap()).collect()
+    }
+
+    pub(crate) fn ask(&self, ask: &Ask) -> (Reason, Option<String>) {
         let decision = self.decide(ask);
         (decision.reason(), decision.rule().map(str::to_owned))
     }
 
-    pub fn reason(&self, ask: &Ask) -> Reason {
+    pub(crate) fn reason(&self, ask: &Ask) -> Reason {
         self.decide(ask).reason()
     }
 
-    pub fn allows(&self, ask: &Ask) -> bool {
+    pub(crate) fn allows(&self, ask: &Ask) -> bool {
         self.decide(ask).is_allowed()
     }
 
     /// Exactly these warnings, by a part of each.
     #[track_caller]
-    pub fn warned(&self, parts: &[&str]) {
+    pub(crate) fn warned(&self, parts: &[&str]) {
         let texts: Vec<_> = self.warnings.iter().map(ToString::to_string).collect();
         assert_eq!(texts.len(), parts.len(), "{texts:#?}");
         for (text, part) in texts.iter().zip(parts) {
@@ -144,7 +140,7 @@ impl Imported {
     }
 
     #[track_caller]
-    pub fn silent(&self) {
+    pub(crate) fn silent(&self) {
         self.warned(&[]);
     }
 }
