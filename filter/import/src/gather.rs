@@ -130,17 +130,18 @@ impl<'a> Gather<'a> {
         }
     }
 
-    /// The one thing in which ours lets in more: a host is the host at every port.
+    /// The one thing in which ours lets in more: a host is the host at every port and at none. It is
+    /// not worth a warning where both `host` and `host:*` are listed.
     fn say_any_port(&mut self, place: &Place, text: &str, texts: &[String]) {
-        let said = text == "*"
-            || text.ends_with('*')
-            || texts
-                .iter()
-                .filter_map(|other| other.strip_suffix(":*"))
-                .any(|host| host.eq_ignore_ascii_case(text));
+        let (host, other) = match text.strip_suffix(":*") {
+            Some(host) => (host, host.to_owned()),
+            None => (text, format!("{text}:*")),
+        };
+        let said =
+            host.ends_with('*') || texts.iter().any(|text| text.eq_ignore_ascii_case(&other));
         if !said {
             let what =
-                "matches whatever port the request's host names; in Istio only one without port";
+                "matches whatever port the request's host names, or none; in Istio it does not";
             self.warn(place, format!("{text:?} {what}"));
         }
     }

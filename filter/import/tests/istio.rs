@@ -124,7 +124,7 @@ fn an_allow_rule_that_cannot_be_said_is_left_out() {
   - source: {namespaces: [web]}
   when:
   - key: request.auth.claims[iss]
-    values: [https://issuer.example.org]
+    values: ['https://issuer.example.org']
 - from:
   - source: {namespaces: [jobs]}",
     ));

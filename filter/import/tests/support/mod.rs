@@ -129,6 +129,12 @@ impl Imported {
         self.decide(ask).is_allowed()
     }
 
+    pub(crate) fn has_warned(&self, part: &str) -> bool {
+        self.warnings
+            .iter()
+            .any(|warning| warning.to_string().contains(part))
+    }
+
     /// Exactly these warnings, by a part of each.
     #[track_caller]
     pub(crate) fn warned(&self, parts: &[&str]) {
