@@ -15,7 +15,7 @@ use crate::{
     pattern::{Pattern, PatternFault, PatternSet},
     principal::Principal,
     rule::{Action, ConnectionCondition, Match, RequestCondition, Rule},
-    target::{canonical_method, in_a_host},
+    target::{canonical_host, canonical_method, in_a_host},
 };
 
 type List = Option<Vec<String>>;
@@ -382,20 +382,29 @@ fn domain(text: &str, domains: &TrustDomains) -> Result<Pattern, FaultKind> {
 }
 
 fn host(text: &str) -> Result<Pattern, FaultKind> {
-    pattern(text, |text| {
+    let pattern = pattern(text, |text| {
         in_a_host(text).then_some(()).ok_or(
             "could match no host: hosts are compared in small letters and without their port",
         )
-    })
-    .and_then(|pattern| match &pattern {
-        Pattern::Exact(host) if crate::canonical_host(host.as_bytes()).as_deref() != Ok(host) => {
-            let why = PatternFault::Never(
-                "is not a host: write a name in small letters or an address, without port and without a dot at the end",
-            );
-            Err(value(text, why))
-        }
-        _ => Ok(pattern),
-    })
+    })?;
+    if could_be_a_host(&pattern) {
+        return Ok(pattern);
+    }
+    let why = PatternFault::Never(
+        "is not a host: write a name in small letters or an address, without port and without a dot at the end",
+    );
+    Err(value(text, why))
+}
+
+/// A rule on a host with its port, say, would never match, and a `DENY` rule never deny.
+fn could_be_a_host(pattern: &Pattern) -> bool {
+    let is_host = |text: &str| canonical_host(text.as_bytes()).as_deref() == Ok(text);
+    match pattern {
+        Pattern::Exact(host) => is_host(host),
+        Pattern::Prefix(start) => start.starts_with('[') || is_host(&format!("{start}a")),
+        Pattern::Suffix(end) => end.ends_with(']') || is_host(&format!("a{end}")),
+        Pattern::Present => true,
+    }
 }
 
 fn method(text: &str) -> Result<Pattern, FaultKind> {

@@ -395,6 +395,30 @@ fn ports_behind_hosts() {
     ]);
 }
 
+/// A rule on a host with its port could never match, so it is none: a `DENY` rule that never denies would
+/// go unseen.
+#[test]
+fn a_rule_on_a_host_that_no_host_is() {
+    for host in [
+        "admin.test:80",
+        "admin.test:*",
+        "*:80",
+        "*.test:80",
+        "admin.test.",
+        "*.test.",
+        "a..*",
+        "Admin.test",
+        "*.Test",
+    ] {
+        let rule = json!({"name": "no", "action": "DENY", "hosts": [host]});
+        let document = json!({"trustDomains": ["own.test"], "rules": [rule]});
+        assert!(
+            Policy::from_json(document.to_string().as_bytes()).is_err(),
+            "{host}"
+        );
+    }
+}
+
 /// A dot at the end names the same host (RFC 1034 §3.1), and compares as another.
 #[test]
 fn dots_at_the_end_of_hosts() {
