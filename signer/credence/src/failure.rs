@@ -1,6 +1,6 @@
 //! How the program ends when it cannot go on: one message, one exit code.
 
-use crate::config::Faults;
+use crate::{config::Faults, policy::Faulty};
 use credence_agent::AgentError;
 use credence_host::{authority::IssueError, sandbox::LoadError, state::StateError};
 use credence_policy_import::Problem;
@@ -17,7 +17,7 @@ pub(crate) enum Failure {
     #[error("{path}: {1}", path = .0.display())]
     Config(PathBuf, Faults),
     #[error("{path}: {faults}", path = .0.display(), faults = listed(.1))]
-    Policy(PathBuf, credence_policy::Faults),
+    Policy(PathBuf, Faulty),
     #[error("{path}: {1} faults", path = .0.display())]
     PolicyTold(PathBuf, usize),
     #[error("{path}: {faults}", path = .0.display(), faults = lines(.1))]
@@ -77,7 +77,7 @@ impl Failure {
 }
 
 /// One fault in the line, several each in its own.
-fn listed(faults: &credence_policy::Faults) -> String {
+fn listed(faults: &Faulty) -> String {
     let all: Vec<_> = faults.iter().map(ToString::to_string).collect();
     let more = match faults.unlisted() {
         0 => String::new(),

@@ -184,7 +184,14 @@ fn every_fault_is_told_with_its_place() {
         assert_code(&output, 3);
         stderr(&output)
     };
-    assert!(config(json!({"policy": bad})).contains("/policy/rules/1/methods: "));
+    let both = config(json!({"policy": bad, "revocations": {"number": "x"}}));
+    for part in [
+        "3 faults",
+        "/policy/rules/1/methods: ",
+        "/revocations/number: ",
+    ] {
+        assert!(both.contains(part), "{part} in {both}");
+    }
     assert!(config(json!({"policy": policy(), "revocations": {}})).contains("/revocations: "));
     assert!(config(json!({"policy": policy(), "polcy": 1})).contains("polcy"));
     assert!(config(json!([])).contains("array"));

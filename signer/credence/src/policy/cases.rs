@@ -5,7 +5,7 @@ use super::{
     document,
 };
 use crate::{cli::peer, failure::Failure, input};
-use credence_policy::{Faults, Policy, Reason, plain::Request, read_json};
+use credence_policy::{Policy, Reason, plain::Request, read_json};
 use credence_policy_import::yaml;
 use serde::Deserialize;
 use serde_json::Value;
@@ -149,7 +149,7 @@ fn policy(path: &Path, raw: &Value) -> Result<Policy, Failure> {
     match raw {
         Value::String(file) => document::load(&beside(path, file)),
         inline => document::parse(inline.to_string().as_bytes())
-            .map_err(|faults: Faults| Failure::Policy(path.to_path_buf(), faults.under("/policy"))),
+            .map_err(|faults| Failure::Policy(path.to_path_buf(), faults.under("/policy"))),
     }
 }
 

@@ -1,8 +1,11 @@
 //! `credence policy check`: all that is wrong with a policy.
 
-use super::{document, print, print_json};
+use super::{
+    document::{self, Faulty},
+    print, print_json,
+};
 use crate::{cli::CheckArguments, failure::Failure};
-use credence_policy::{Faults, Policy};
+use credence_policy::Policy;
 use serde_json::json;
 
 /// Says that a policy is one.
@@ -52,7 +55,7 @@ fn needs(policy: &Policy) -> Vec<&'static str> {
         .collect()
 }
 
-fn told(faults: &Faults) -> serde_json::Value {
+fn told(faults: &Faulty) -> serde_json::Value {
     let list: Vec<_> = faults
         .iter()
         .map(|fault| json!({"pointer": fault.pointer(), "message": fault.kind().to_string()}))

@@ -9,6 +9,8 @@ mod import;
 mod table;
 mod test;
 
+pub(crate) use document::Faulty;
+
 use crate::{cli::PolicyCommand, failure::Failure};
 use serde::Serialize;
 use std::io::{self, Write};
