@@ -43,6 +43,9 @@ impl Vocabulary {
             Field::IpBlocks => ip_block(value),
             Field::Hosts => host(value),
             Field::Paths => path(value),
+            Field::Ports if !value.bytes().all(|byte| byte.is_ascii_digit()) => {
+                Mapped::Nothing("it is not a port".to_owned())
+            }
             Field::Namespaces | Field::Methods | Field::Ports => same(value),
         };
         self.taken(field, mapped)
@@ -266,6 +269,8 @@ mod tests {
             (Field::Ports, "8080", "=8080"),
             (Field::Ports, "http", "-"),
             (Field::Ports, "65536", "-"),
+            (Field::Ports, "+80", "-"),
+            (Field::Ports, "0", "-"),
             (Field::Methods, "GET", "=GET"),
             (Field::Methods, "get", "-"),
             (Field::Hosts, "Example.org", "=example.org"),

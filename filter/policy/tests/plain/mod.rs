@@ -1,6 +1,8 @@
 //! What a policy means, written down plainly and without a look at the engine: every rule is judged on
 //! every request, one condition after the other.
 
+pub(crate) mod random;
+
 use std::{collections::BTreeMap, net::IpAddr};
 
 /// A document, as far as it decides about requests.
