@@ -92,7 +92,7 @@ impl Resources {
             self.items(place, fields.remove("items"));
             return;
         }
-        let Some(kind) = self.kind(place, &version, &kind) else {
+        let Some(kind) = self.kind(place, &version, &kind, &fields) else {
             return;
         };
         match resource(place, kind, fields) {
@@ -122,18 +122,28 @@ impl Resources {
         }
     }
 
-    fn kind(&mut self, place: &Place, version: &str, kind: &str) -> Option<Kind> {
+    fn kind(
+        &mut self,
+        place: &Place,
+        version: &str,
+        kind: &str,
+        fields: &Map<String, Value>,
+    ) -> Option<Kind> {
         let read = match kind {
             "AuthorizationPolicy" => Kind::Authorization,
             "PeerAuthentication" => Kind::PeerAuthentication,
             _ => {
+                let name = fields
+                    .get("metadata")
+                    .and_then(|metadata| metadata.get("name")?.as_str());
                 let what = if kind.is_empty() {
                     "a resource without kind"
                 } else {
                     kind
                 };
                 let text = format!(
-                    "{what}: not taken, only AuthorizationPolicy and PeerAuthentication are"
+                    "{what} {}: not taken, only AuthorizationPolicy and PeerAuthentication are",
+                    name.unwrap_or("without name")
                 );
                 self.warnings.push(Warning {
                     place: place.clone(),

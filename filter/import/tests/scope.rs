@@ -294,7 +294,7 @@ items:
 ";
     let imported = import(list);
     assert_eq!(imported.json["defaultAction"], "DENY");
-    imported.warned(&["ConfigMap: not taken"]);
+    imported.warned(&["ConfigMap without name: not taken"]);
     let policy = "kind: AuthorizationPolicy\napiVersion: security.istio.io/v1";
     for (text, why) in [
         ("- a", "not a Kubernetes resource"),

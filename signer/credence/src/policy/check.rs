@@ -32,10 +32,10 @@ pub(crate) fn run(arguments: &CheckArguments) -> Result<(), Failure> {
 }
 
 fn summary(policy: &Policy) -> String {
-    let mut text = format!("a policy of {} rules", policy.rules());
+    let mut text = format!("a policy of {}", count(policy.rules(), "rule"));
     let servers = policy.server_names().len();
     if servers > 0 {
-        text.push_str(&format!(" and {servers} servers"));
+        text.push_str(&format!(" and {}", count(servers, "server")));
     }
     if policy.is_dry_run() {
         text.push_str("; a dry run, it refuses nothing");
@@ -44,6 +44,11 @@ fn summary(policy: &Policy) -> String {
         text.push_str(&format!("; some rule or mode hangs on the {need}"));
     }
     text
+}
+
+fn count(number: usize, what: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {what}{plural}")
 }
 
 /// What of a connection the filter has to be able to tell.
