@@ -152,7 +152,7 @@ fn trust_domains(raw: &RawDocument, faults: &mut Collector) -> Option<TrustDomai
         faults.add(at.to_owned(), FaultKind::NoTrustDomain);
     }
     let count = raw.trust_domains.len() + raw.trust_domain_aliases.len();
-    if !faults.at_most(at, "trust domains", count, limits::MAX_TRUST_DOMAINS) {
+    if !faults.at_most(&at, "trust domains", count, limits::MAX_TRUST_DOMAINS) {
         return None;
     }
     let listed = domains_of(at, &raw.trust_domains, &[], faults);
@@ -206,7 +206,7 @@ pub(crate) fn trust_domain(name: &str) -> Result<TrustDomain, FaultKind> {
 fn port_modes(raw: &RawPorts, inherited: Mode, faults: &mut Collector) -> BTreeMap<u16, Mode> {
     let at = "/portLevelMtls";
     let mut modes = BTreeMap::new();
-    if !faults.at_most(at, "ports", raw.0.len(), limits::MAX_PORT_MODES) {
+    if !faults.at_most(&at, "ports", raw.0.len(), limits::MAX_PORT_MODES) {
         return modes;
     }
     for (text, mtls) in &raw.0 {

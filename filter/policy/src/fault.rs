@@ -250,10 +250,10 @@ impl Collector {
         }
     }
 
-    /// As [`Self::keep`], for one of a list's values.
+    /// As [`Self::keep`], for one of a list's values; its place is written only if there is a fault.
     pub(crate) fn keep_at<T>(
         &mut self,
-        list: &str,
+        list: &dyn fmt::Display,
         index: usize,
         result: Result<T, FaultKind>,
     ) -> Option<T> {
@@ -268,14 +268,14 @@ impl Collector {
 
     pub(crate) fn at_most(
         &mut self,
-        pointer: &str,
+        pointer: &dyn fmt::Display,
         what: &'static str,
         count: usize,
         max: usize,
     ) -> bool {
         let fits = count <= max;
         if !fits {
-            self.add(pointer.to_owned(), FaultKind::TooMany { what, count, max });
+            self.add(pointer.to_string(), FaultKind::TooMany { what, count, max });
         }
         fits
     }
@@ -318,15 +318,21 @@ pub fn read_json<T: DeserializeOwned>(json: &[u8]) -> Result<T, Faults> {
     if json.trim_ascii_start().starts_with(b"[") {
         return Err(Faults::one(FaultKind::NotAnObject));
     }
+    // A field's place costs much to follow, so it is only where there is a fault to report.
+    match serde_json::from_slice(json) {
+        Ok(value) => Ok(value),
+        Err(error) => Err(placed::<T>(json).unwrap_or_else(|| structural(String::new(), &error))),
+    }
+}
+
+/// The fault of a document that has one, with its place.
+fn placed<T: DeserializeOwned>(json: &[u8]) -> Option<Faults> {
     let mut reader = serde_json::Deserializer::from_slice(json);
-    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-        let pointer = pointer_of(error.path());
-        structural(pointer, error.inner())
-    })?;
-    reader
-        .end()
-        .map_err(|error| structural(String::new(), &error))?;
-    Ok(value)
+    let read: Result<T, _> = serde_path_to_error::deserialize(&mut reader);
+    match read {
+        Err(error) => Some(structural(pointer_of(error.path()), error.inner())),
+        Ok(_) => None,
+    }
 }
 
 fn structural(pointer: String, error: &serde_json::Error) -> Faults {

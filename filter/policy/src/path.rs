@@ -5,7 +5,8 @@
 //! refused, rather than normalised in the hope that everyone normalises alike. A canonical path is an absolute path of
 //! RFC 3986 §3.3 in which
 //! - no segment but the last is empty, and none is `.` or `..`;
-//! - `;` does not occur (some servers cut a segment there), nor `\`;
+//! - `;` does not occur (some servers cut a segment there), nor `\`; `/`, `\`, `;`, `?` and `#` do not occur
+//!   percent-encoded either (some servers decode before they cut);
 //! - a byte is percent-encoded, in capitals, exactly if it could not stand there by itself
 //!   (RFC 3986 §6.2.2), what is encoded is UTF-8 and no control character, and it does not
 //!   decode to another percent-encoding.
@@ -84,7 +85,8 @@ fn escaped(after: &[u8]) -> Result<(u8, &[u8]), PathFault> {
         return Err(PathFault::Escape);
     };
     let value = capital_hex(*high)? << 4 | capital_hex(*low)?;
-    let needless = may_stand_in_segment(value) || matches!(value, b'/' | b'\\' | b';');
+    let needless =
+        may_stand_in_segment(value) || matches!(value, b'/' | b'\\' | b';' | b'?' | b'#');
     let double = value == b'%' && matches!(rest, [a, b, ..] if both_hex(*a, *b));
     if needless || double || value.is_ascii_control() {
         return Err(PathFault::Escape);
@@ -276,6 +278,8 @@ mod tests {
             ("/a%2fb", PathFault::Escape),
             ("/a%5Cb", PathFault::Escape),
             ("/a%3Bb", PathFault::Escape),
+            ("/a%3Fb", PathFault::Escape),
+            ("/a%23b", PathFault::Escape),
             ("/a%40b", PathFault::Escape),
             ("/caf%c3%a9", PathFault::Escape),
             ("/%00", PathFault::Escape),
@@ -311,7 +315,7 @@ mod tests {
 
         /// Whatever text the segments are made of, exactly their one encoding is canonical.
         #[test]
-        fn what_is_encoded_once_is_canonical(segments in prop::collection::vec("[^/\\\\;\\p{Cc}]{1,8}", 1..5)) {
+        fn what_is_encoded_once_is_canonical(segments in prop::collection::vec("[^/\\\\;?#\\p{Cc}]{1,8}", 1..5)) {
             prop_assume!(segments.iter().all(|s| s != "." && s != ".." && !s.contains('%')));
             let path: String = segments.iter().map(|s| format!("/{}", encode(s))).collect();
             prop_assert_eq!(canonical_path(path.as_bytes()), Ok(path.as_str()));

@@ -80,7 +80,7 @@ impl Revocations {
         let raw: Raw = read_json(json)?;
         let mut faults = Collector::default();
         let entries = raw.ids.len() + raw.serials.len() + raw.sha256.len();
-        if !faults.at_most("", "entries", entries, limits::MAX_REVOCATIONS) {
+        if !faults.at_most(&"", "entries", entries, limits::MAX_REVOCATIONS) {
             return Err(faults.into_faults());
         }
         let ids: Vec<Pattern> = all("/ids", &raw.ids, |text| id(text), &mut faults);
@@ -142,7 +142,7 @@ fn all<R, T>(
     read: impl Fn(&R) -> Result<T, FaultKind>,
     faults: &mut Collector,
 ) -> Vec<T> {
-    let read = |(index, raw)| faults.keep_at(at, index, read(raw));
+    let read = |(index, raw)| faults.keep_at(&at, index, read(raw));
     raw.iter().enumerate().filter_map(read).collect()
 }
 

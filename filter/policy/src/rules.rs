@@ -1,6 +1,6 @@
 //! Reads the rules of a document.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, fmt};
 
 use ipnet::IpNet;
 use serde::{Deserialize, Deserializer};
@@ -15,7 +15,7 @@ use crate::{
     pattern::{Pattern, PatternFault, PatternSet},
     principal::Principal,
     rule::{Action, ConnectionCondition, Match, RequestCondition, Rule},
-    target::{canonical_method, in_a_host},
+    target::{canonical_host, canonical_method, in_a_host},
 };
 
 type List = Option<Vec<String>>;
@@ -98,7 +98,7 @@ impl<'a> RuleReader<'a> {
     pub(crate) fn rules(&mut self, raw: &[Box<RawValue>]) -> Vec<Rule> {
         if !self
             .faults
-            .at_most("/rules", "rules", raw.len(), limits::MAX_RULES)
+            .at_most(&"/rules", "rules", raw.len(), limits::MAX_RULES)
         {
             return Vec::new();
         }
@@ -121,22 +121,22 @@ impl<'a> RuleReader<'a> {
                 limits::MAX_VALUES_IN_ALL,
             ),
         ] {
-            self.faults.at_most("/rules", what, count, max);
+            self.faults.at_most(&"/rules", what, count, max);
         }
     }
 
     fn rule(&mut self, index: usize, json: &RawValue) -> Option<Rule> {
-        let at = format!("/rules/{index}");
+        let at = index;
         let raw: RawRule = match read_json(json.get().as_bytes()) {
             Ok(raw) => raw,
             Err(faults) => {
-                self.refuse(faults.under(&at));
+                self.refuse(faults.under(&format!("/rules/{index}")));
                 return None;
             }
         };
         let name = self.name(index, raw.name.clone());
-        let on_connection = self.on_connection(&at, &raw);
-        let on_request = self.on_request(&at, &raw);
+        let on_connection = self.on_connection(at, &raw);
+        let on_request = self.on_request(at, &raw);
         Some(Rule {
             name: name?.into(),
             action: raw.action,
@@ -151,7 +151,6 @@ impl<'a> RuleReader<'a> {
     }
 
     fn name(&mut self, index: usize, name: String) -> Option<String> {
-        let pointer = format!("/rules/{index}/name");
         let kind = if !is_name(&name) {
             FaultKind::RuleName(quote(&name))
         } else if let Some(first) = self.named.get(&name) {
@@ -161,11 +160,11 @@ impl<'a> RuleReader<'a> {
             self.named.insert(name.clone(), index);
             return Some(name);
         };
-        self.faults.add(pointer, kind);
+        self.faults.add(format!("/rules/{index}/name"), kind);
         None
     }
 
-    fn on_connection(&mut self, at: &str, raw: &RawRule) -> Box<[ConnectionCondition]> {
+    fn on_connection(&mut self, at: usize, raw: &RawRule) -> Box<[ConnectionCondition]> {
         let domains = self.domains;
         self.principals += len(&raw.principals) + len(&raw.not_principals);
         let principals = self.both(
@@ -210,7 +209,7 @@ impl<'a> RuleReader<'a> {
         .collect()
     }
 
-    fn on_request(&mut self, at: &str, raw: &RawRule) -> Box<[RequestCondition]> {
+    fn on_request(&mut self, at: usize, raw: &RawRule) -> Box<[RequestCondition]> {
         let methods = self.counted(
             at,
             ["methods", "notMethods"],
@@ -243,50 +242,65 @@ impl<'a> RuleReader<'a> {
     /// A field and its `not…` form, their values counted among the others.
     fn counted<R, T>(
         &mut self,
-        at: &str,
-        names: [&str; 2],
+        at: usize,
+        names: [&'static str; 2],
         lists: [&Option<Vec<R>>; 2],
         read: impl Fn(&R) -> Result<T, FaultKind>,
     ) -> Match<Vec<T>> {
-        for (name, list) in names.iter().zip(lists) {
-            let pointer = format!("{at}/{name}");
+        for (field, list) in names.into_iter().zip(lists) {
             self.values += len(list);
+            let place = Place { rule: at, field };
             self.faults
-                .at_most(&pointer, "values", len(list), limits::MAX_VALUES);
+                .at_most(&place, "values", len(list), limits::MAX_VALUES);
         }
         self.both(at, names, lists, read)
     }
 
     fn both<R, T>(
         &mut self,
-        at: &str,
-        names: [&str; 2],
+        at: usize,
+        names: [&'static str; 2],
         lists: [&Option<Vec<R>>; 2],
         read: impl Fn(&R) -> Result<T, FaultKind>,
     ) -> Match<Vec<T>> {
         let [only, not] = names;
         let [only_list, not_list] = lists;
         Match {
-            only: self.list(&format!("{at}/{only}"), only_list.as_deref(), &read),
-            not: self.list(&format!("{at}/{not}"), not_list.as_deref(), &read),
+            only: self.list(at, only, only_list.as_deref(), &read),
+            not: self.list(at, not, not_list.as_deref(), &read),
         }
     }
 
     fn list<R, T>(
         &mut self,
-        at: &str,
+        rule: usize,
+        field: &'static str,
         texts: Option<&[R]>,
         read: impl Fn(&R) -> Result<T, FaultKind>,
     ) -> Option<Vec<T>> {
         let texts = texts?;
+        let place = Place { rule, field };
         if texts.is_empty() {
-            self.faults.add(at.to_owned(), FaultKind::EmptyList);
+            self.faults.add(place.to_string(), FaultKind::EmptyList);
         }
         let mut values = Vec::with_capacity(texts.len());
         for (index, text) in texts.iter().enumerate() {
-            values.extend(self.faults.keep_at(at, index, read(text)));
+            values.extend(self.faults.keep_at(&place, index, read(text)));
         }
         Some(values)
+    }
+}
+
+/// A field of a rule, as a JSON pointer; most are never written.
+#[derive(Clone, Copy)]
+struct Place {
+    rule: usize,
+    field: &'static str,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "/rules/{}/{}", self.rule, self.field)
     }
 }
 
@@ -368,20 +382,29 @@ fn domain(text: &str, domains: &TrustDomains) -> Result<Pattern, FaultKind> {
 }
 
 fn host(text: &str) -> Result<Pattern, FaultKind> {
-    pattern(text, |text| {
+    let pattern = pattern(text, |text| {
         in_a_host(text).then_some(()).ok_or(
             "could match no host: hosts are compared in small letters and without their port",
         )
-    })
-    .and_then(|pattern| match &pattern {
-        Pattern::Exact(host) if crate::canonical_host(host.as_bytes()).as_deref() != Ok(host) => {
-            let why = PatternFault::Never(
-                "is not a host: write a name in small letters or an address, without port and without a dot at the end",
-            );
-            Err(value(text, why))
-        }
-        _ => Ok(pattern),
-    })
+    })?;
+    if could_be_a_host(&pattern) {
+        return Ok(pattern);
+    }
+    let why = PatternFault::Never(
+        "is not a host: write a name in small letters or an address, without port and without a dot at the end",
+    );
+    Err(value(text, why))
+}
+
+/// A rule on a host with its port, say, would never match, and a `DENY` rule never deny.
+fn could_be_a_host(pattern: &Pattern) -> bool {
+    let is_host = |text: &str| canonical_host(text.as_bytes()).as_deref() == Ok(text);
+    match pattern {
+        Pattern::Exact(host) => is_host(host),
+        Pattern::Prefix(start) => start.starts_with('[') || is_host(&format!("{start}a")),
+        Pattern::Suffix(end) => end.ends_with(']') || is_host(&format!("a{end}")),
+        Pattern::Present => true,
+    }
 }
 
 fn method(text: &str) -> Result<Pattern, FaultKind> {

@@ -145,7 +145,7 @@ impl Servers {
             list: Vec::new(),
             allow_by_default,
         };
-        if !faults.at_most("/servers", "servers", raw.len(), limits::MAX_SERVERS) {
+        if !faults.at_most(&"/servers", "servers", raw.len(), limits::MAX_SERVERS) {
             return servers;
         }
         for (index, json) in raw.iter().enumerate() {
@@ -243,11 +243,11 @@ fn ids(
         faults.add(at.to_owned(), FaultKind::EmptyList);
     }
     let mut ids = Vec::new();
-    if !faults.at_most(at, "identities", texts.len(), limits::MAX_SERVER_IDS) {
+    if !faults.at_most(&at, "identities", texts.len(), limits::MAX_SERVER_IDS) {
         return ids;
     }
     for (index, text) in texts.iter().enumerate() {
-        ids.extend(faults.keep_at(at, index, exact_id(text, domains)));
+        ids.extend(faults.keep_at(&at, index, exact_id(text, domains)));
     }
     ids
 }
