@@ -63,9 +63,9 @@ async fn the_access_log_names_the_peer_and_the_reason() -> Result<()> {
     );
     let held = world.intruder.held().await?;
     ensure!(
-        held.iter().any(|held| held.serial == entry.peer_serial),
+        held.iter().any(|held| held.serial == entry.certificate_serial),
         "the serial in the log, {}, is not the one of {held:?}",
-        entry.peer_serial
+        entry.certificate_serial
     );
     Ok(())
 }
