@@ -27,10 +27,8 @@ use tokio::{
 
 /// What a [`Speaker`] says before anybody asks.
 pub const GREETING: &[u8] = b"SECRET GREETING\n";
-/// A path whose answer takes [`SLOW`].
-pub const SLOW_PATH: &str = "/slow";
-/// Long enough for something to happen in the meantime.
-pub const SLOW: Duration = Duration::from_millis(1500);
+/// Before the milliseconds that an answer is to take, in a path: `/slow/500`.
+const SLOW: &str = "/slow/";
 
 /// A server on loopback; it ends when this is dropped.
 #[derive(Debug)]
@@ -42,7 +40,7 @@ pub struct Application {
 
 impl Application {
     /// HTTP/1.1: answers 200 with the request as JSON, `{"path", "headers": [[name, value], …]}`; what is
-    /// asked for below [`SLOW_PATH`], after a while.
+    /// asked for as `/slow/500`, after 500 ms.
     ///
     /// # Errors
     /// If it cannot listen.
@@ -132,8 +130,8 @@ async fn echo(mut stream: TcpStream) {
 /// Never.
 pub(crate) async fn tell(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     let path = request.uri().path().to_owned();
-    if path.starts_with(SLOW_PATH) {
-        sleep(SLOW).await;
+    if let Some(Ok(slow)) = path.strip_prefix(SLOW).map(str::parse) {
+        sleep(Duration::from_millis(slow)).await;
     }
     let told = json!({"path": path, "headers": headers(request.headers())});
     Ok(Response::new(Full::from(told.to_string())))

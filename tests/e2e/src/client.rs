@@ -1,7 +1,7 @@
 //! A TLS client that presents the certificate that a test gives it, and can resume its sessions.
 
 use std::{
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -18,7 +18,10 @@ use rustls::{
     sign::CertifiedKey,
     version::{TLS12, TLS13},
 };
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{
+    net::{TcpSocket, TcpStream},
+    time::timeout,
+};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use crate::{
@@ -126,19 +129,19 @@ impl Client {
     /// # Errors
     /// If the handshake fails; with TLS 1.3 the server's refusal may come only later.
     pub async fn connect(&self, address: SocketAddr) -> Result<Tls> {
-        self.offering(address, &[]).await
+        self.handshake(TcpStream::connect(address).await?, &[])
+            .await
     }
 
-    async fn offering(&self, address: SocketAddr, protocols: &[&str]) -> Result<Tls> {
+    async fn handshake(&self, stream: TcpStream, protocols: &[&str]) -> Result<Tls> {
         let mut config = self.config.clone();
         config.alpn_protocols = protocols
             .iter()
             .map(|name| name.as_bytes().to_vec())
             .collect();
-        let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
-        let connecting =
-            TlsConnector::from(Arc::new(config)).connect(ServerName::from(address.ip()), stream);
+        let name = ServerName::from(stream.peer_addr()?.ip());
+        let connecting = TlsConnector::from(Arc::new(config)).connect(name, stream);
         timeout(LIMIT, connecting)
             .await
             .context("no handshake in time")?
@@ -150,7 +153,19 @@ impl Client {
     /// # Errors
     /// As [`Client::connect`].
     pub async fn http1(&self, address: SocketAddr) -> Result<Http1<Tls>> {
-        Ok(Http1::over(self.offering(address, &["http/1.1"]).await?))
+        let stream = TcpStream::connect(address).await?;
+        Ok(Http1::over(self.handshake(stream, &["http/1.1"]).await?))
+    }
+
+    /// The same from a given address of loopback.
+    ///
+    /// # Errors
+    /// As [`Client::connect`].
+    pub async fn http1_from(&self, source: Ipv4Addr, to: SocketAddr) -> Result<Http1<Tls>> {
+        let socket = TcpSocket::new_v4()?;
+        socket.bind(SocketAddr::from((source, 0)))?;
+        let stream = socket.connect(to).await?;
+        Ok(Http1::over(self.handshake(stream, &["http/1.1"]).await?))
     }
 
     /// Connects for HTTP/2.
@@ -158,12 +173,22 @@ impl Client {
     /// # Errors
     /// As [`Client::connect`], and if HTTP/2 is not agreed on.
     pub async fn http2(&self, address: SocketAddr) -> Result<Http2> {
-        let tls = self.offering(address, &["h2"]).await?;
+        let tls = self.http2_transport(address).await?;
+        Http2::over(tls).await
+    }
+
+    /// The same without a word of HTTP/2 spoken yet.
+    ///
+    /// # Errors
+    /// As [`Client::http2`].
+    pub async fn http2_transport(&self, address: SocketAddr) -> Result<Tls> {
+        let stream = TcpStream::connect(address).await?;
+        let tls = self.handshake(stream, &["h2"]).await?;
         ensure!(
             tls.get_ref().1.alpn_protocol() == Some(b"h2"),
             "the server does not speak HTTP/2"
         );
-        Http2::over(tls).await
+        Ok(tls)
     }
 }
 

@@ -1,10 +1,10 @@
 //! One Envoy with a bootstrap that ships, certificates as a test wants them, and a policy that it can
 //! change.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Result;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::{
@@ -16,11 +16,15 @@ use crate::{
     filter::{FilterFile, Layer},
     process::Fate,
     template::{Edit, seconds},
+    wait,
     world::TRUST_DOMAIN,
 };
 
 /// A life of a connection that no test sees the end of.
 const NO_END: Duration = Duration::from_secs(600);
+
+/// How long a new configuration may take to be in force.
+const TAKEN_IN: Duration = Duration::from_secs(10);
 
 /// How a lab is to be.
 #[derive(Debug, Clone)]
@@ -34,6 +38,7 @@ pub struct Setup {
     filter_edits: Vec<Edit>,
     workers: u32,
     upstream: u16,
+    authority: Option<Arc<Authority>>,
 }
 
 impl Setup {
@@ -49,6 +54,7 @@ impl Setup {
             filter_edits: Vec::new(),
             workers: 2,
             upstream: 0,
+            authority: None,
         }
     }
 
@@ -103,13 +109,23 @@ impl Setup {
         Self { workers, ..self }
     }
 
+    /// With certificates of this authority.
+    #[must_use]
+    pub fn with_authority(self, authority: &Arc<Authority>) -> Self {
+        let authority = Some(Arc::clone(authority));
+        Self { authority, ..self }
+    }
+
     /// Starts it.
     ///
     /// # Errors
     /// If Envoy does not become ready.
     pub async fn start(self) -> Result<Lab> {
         let folder = tempfile::Builder::new().prefix("credence-").tempdir()?;
-        let authority = Authority::new("credence test root")?;
+        let authority = match self.authority {
+            Some(authority) => authority,
+            None => Arc::new(Authority::new("credence test root")?),
+        };
         let identity = authority.issue(&Wanted::workload("server"))?;
         let socket = folder.path().join("agent.sock");
         let agent = Agent::serve(&socket, &identity, &[&authority])?;
@@ -148,6 +164,7 @@ impl Setup {
             authority,
             agent,
             filter,
+            layer: self.layer,
             access_log,
             folder,
         })
@@ -161,11 +178,12 @@ pub struct Lab {
     /// The Envoy.
     pub envoy: Envoy,
     /// What its certificates come from.
-    pub authority: Authority,
+    pub authority: Arc<Authority>,
     /// What it gets its own certificate from.
     pub agent: Agent,
     /// Its filter's configuration.
     pub filter: FilterFile,
+    layer: Layer,
     access_log: PathBuf,
     folder: TempDir,
 }
@@ -193,6 +211,46 @@ impl Lab {
         Client::new(&self.authority, &self.identity(workload)?)
     }
 
+    /// A statistic of the filter's discovery, by the last part of its name.
+    ///
+    /// # Errors
+    /// If the admin interface does not answer.
+    pub async fn discovery(&self, name: &str) -> Result<u64> {
+        let kind = match self.layer {
+            Layer::Http => "http_filter",
+            Layer::Network => "network_filter",
+        };
+        let name = format!("extension_config_discovery.{kind}.credence.{name}");
+        self.envoy.stat(&name).await
+    }
+
+    /// Puts another configuration of the filter in force, and waits until all workers have it.
+    ///
+    /// # Errors
+    /// If Envoy does not take it in.
+    pub async fn reconfigure(&mut self, config: &Value) -> Result<()> {
+        let before = self.discovery("config_reload").await?;
+        self.filter.replace(config)?;
+        wait::until("a new configuration in force", TAKEN_IN, async || {
+            // Counted once all workers have it.
+            Ok((self.discovery("config_reload").await? > before).then_some(()))
+        })
+        .await
+    }
+
+    /// Offers a configuration that is wrong, and waits until Envoy has refused it.
+    ///
+    /// # Errors
+    /// If Envoy does not refuse it.
+    pub async fn refuses(&mut self, config: &str) -> Result<()> {
+        let before = self.discovery("config_fail").await?;
+        self.filter.replace_by(config)?;
+        wait::until("a configuration refused", TAKEN_IN, async || {
+            Ok((self.discovery("config_fail").await? > before).then_some(()))
+        })
+        .await
+    }
+
     /// Its access log, from the beginning.
     #[must_use]
     pub fn access_log(&self) -> AccessLog {
@@ -212,92 +270,4 @@ impl Lab {
     pub fn folder(&self) -> &std::path::Path {
         self.folder.path()
     }
-}
-
-/// The configuration of a filter that lets in whom these rules let in.
-#[must_use]
-pub fn config(rules: &Value) -> Value {
-    json!({"policy": {"trustDomains": [TRUST_DOMAIN], "rules": rules}})
-}
-
-/// A configuration that lets in every peer of the trust domain.
-#[must_use]
-pub fn lets_in_everybody() -> Value {
-    config(&json!([{"name": "everybody", "principals": ["*"]}]))
-}
-
-/// The route in `server.yaml` leads to an application on loopback.
-#[must_use]
-pub fn application(port: u16) -> [Edit; 2] {
-    [
-        Edit::replace(
-            "direct_response: { status: 200, body: { inline_string: \"hello from the server\\n\" } }",
-            "route: { cluster: application }",
-        ),
-        cluster("application", port),
-    ]
-}
-
-fn cluster(name: &str, port: u16) -> Edit {
-    let cluster = json!({
-        "name": name,
-        "type": "STATIC",
-        "connect_timeout": "2s",
-        "load_assignment": {
-            "cluster_name": name,
-            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": {
-                "socket_address": {"address": "127.0.0.1", "port_value": port},
-            }}}]}],
-        },
-    });
-    Edit::replace(
-        "\n  clusters:\n",
-        &format!("\n  clusters:\n    - {cluster}\n"),
-    )
-}
-
-/// TLS sessions can be resumed, as they can in an Envoy that is not told otherwise.
-#[must_use]
-pub fn resumption() -> [Edit; 2] {
-    ["stateless", "stateful"].map(|kind| {
-        let setting = format!("disable_{kind}_session_resumption");
-        Edit::replace(&format!("{setting}: true"), &format!("{setting}: false"))
-    })
-}
-
-/// A client may come without a certificate.
-#[must_use]
-pub fn certificate_optional() -> Edit {
-    Edit::replace(
-        "require_client_certificate: true",
-        "require_client_certificate: false",
-    )
-}
-
-/// A second listener, `plain`, without TLS, to the same filters.
-#[must_use]
-pub fn plain_listener() -> Edit {
-    let listener = "    - name: plain\n      address: { socket_address: { address: 127.0.0.1, port_value: 0 } }\n      \
-                    filter_chains: [{ filters: *inbound }]\n";
-    Edit::replace("\n  clusters:\n", &format!("\n{listener}\n  clusters:\n"))
-}
-
-/// The L4 companion is not in the chain.
-#[must_use]
-pub fn without_companion() -> Edit {
-    Edit::between(
-        "            # The filter's companion: ",
-        "            - name: envoy.filters.network.http_connection_manager",
-        "",
-    )
-}
-
-/// The Lua companion is not in the chain.
-#[must_use]
-pub fn without_lua() -> Edit {
-    Edit::between(
-        "                  # Ends a connection gracefully",
-        "                  # The filter and its policy, from a file",
-        "",
-    )
 }

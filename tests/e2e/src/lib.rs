@@ -16,6 +16,7 @@ pub mod authority;
 pub mod checks;
 pub mod client;
 pub mod credence;
+pub mod edits;
 pub mod envoy;
 pub mod filter;
 pub mod http;

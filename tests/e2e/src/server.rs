@@ -5,7 +5,7 @@ use std::{
     net::SocketAddr,
     pin::Pin,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     task::{Context as Task, Poll, ready},
@@ -17,7 +17,8 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::{RootCertStore, ServerConfig, crypto::aws_lc_rs, server::WebPkiClientVerifier};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
+    sync::watch,
     task::JoinHandle,
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
@@ -31,7 +32,7 @@ use crate::{
 #[derive(Debug)]
 pub struct TlsServer {
     address: SocketAddr,
-    config: Arc<Mutex<Arc<ServerConfig>>>,
+    config: watch::Sender<Arc<ServerConfig>>,
     seen: Arc<Seen>,
     serving: JoinHandle<()>,
 }
@@ -51,9 +52,9 @@ impl TlsServer {
     pub async fn start(authority: &Authority, identity: &Identity) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
-        let config = Arc::new(Mutex::new(config(authority, identity)?));
+        let (config, current) = watch::channel(config(authority, identity)?);
         let seen = Arc::<Seen>::default();
-        let serving = tokio::spawn(serve(listener, Arc::clone(&config), Arc::clone(&seen)));
+        let serving = tokio::spawn(serve(listener, current, Arc::clone(&seen)));
         Ok(Self {
             address,
             config,
@@ -62,12 +63,12 @@ impl TlsServer {
         })
     }
 
-    /// From the next handshake on, another certificate.
+    /// Another certificate; connections that began with the old one are closed.
     ///
     /// # Errors
     /// If rustls refuses it.
     pub fn renew(&self, authority: &Authority, identity: &Identity) -> Result<()> {
-        *self.config.lock().unwrap_or_else(PoisonError::into_inner) = config(authority, identity)?;
+        self.config.send_replace(config(authority, identity)?);
         Ok(())
     }
 
@@ -110,21 +111,32 @@ fn config(authority: &Authority, identity: &Identity) -> Result<Arc<ServerConfig
     Ok(Arc::new(config))
 }
 
-async fn serve(listener: TcpListener, config: Arc<Mutex<Arc<ServerConfig>>>, seen: Arc<Seen>) {
+async fn serve(
+    listener: TcpListener,
+    current: watch::Receiver<Arc<ServerConfig>>,
+    seen: Arc<Seen>,
+) {
     while let Ok((stream, _)) = listener.accept().await {
-        let config = Arc::clone(&config.lock().unwrap_or_else(PoisonError::into_inner));
-        let seen = Arc::clone(&seen);
+        seen.handshakes.fetch_add(1, Ordering::Relaxed);
+        let (mut current, seen) = (current.clone(), Arc::clone(&seen));
         tokio::spawn(async move {
-            seen.handshakes.fetch_add(1, Ordering::Relaxed);
-            let Ok(tls) = TlsAcceptor::from(config).accept(stream).await else {
-                return;
-            };
-            let counted = TokioIo::new(Counted { tls, seen });
-            let serving = http2::Builder::new(TokioExecutor::new())
-                .serve_connection(counted, service_fn(tell));
-            drop(serving.await);
+            let config = Arc::clone(&current.borrow_and_update());
+            tokio::select! {
+                () = converse(stream, config, seen) => {}
+                _ = current.changed() => {}
+            }
         });
     }
+}
+
+async fn converse(stream: TcpStream, config: Arc<ServerConfig>, seen: Arc<Seen>) {
+    let Ok(tls) = TlsAcceptor::from(config).accept(stream).await else {
+        return;
+    };
+    let counted = TokioIo::new(Counted { tls, seen });
+    let serving =
+        http2::Builder::new(TokioExecutor::new()).serve_connection(counted, service_fn(tell));
+    drop(serving.await);
 }
 
 /// A connection that counts what it gets.

@@ -63,7 +63,8 @@ async fn the_access_log_names_the_peer_and_the_reason() -> Result<()> {
     );
     let held = world.intruder.held().await?;
     ensure!(
-        held.iter().any(|held| held.serial == entry.certificate_serial),
+        held.iter()
+            .any(|held| held.serial == entry.certificate_serial),
         "the serial in the log, {}, is not the one of {held:?}",
         entry.certificate_serial
     );
