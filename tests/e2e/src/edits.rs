@@ -70,6 +70,25 @@ pub fn plain_listener() -> Edit {
     Edit::replace("\n  clusters:\n", &format!("{listener}\n  clusters:\n"))
 }
 
+/// A second chain of the listener for what is no TLS, to the same filters, as README.md has it.
+#[must_use]
+pub fn plain_chain() -> [Edit; 2] {
+    let inspector = "      listener_filters:
+        - name: envoy.filters.listener.tls_inspector
+          typed_config: { \"@type\": type.googleapis.com/envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector }
+";
+    let chains = "      filter_chains:\n        - ";
+    let matched = "filter_chain_match: { transport_protocol: tls }\n          ";
+    let plain = "
+        - filter_chain_match: { transport_protocol: raw_buffer }
+          filters: *inbound
+";
+    [
+        Edit::replace(chains, &[inspector, chains, matched].concat()),
+        Edit::replace("\n  clusters:\n", &format!("{plain}\n  clusters:\n")),
+    ]
+}
+
 /// The L4 companion is not in the chain.
 #[must_use]
 pub fn without_companion() -> [Edit; 3] {

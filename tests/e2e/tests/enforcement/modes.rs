@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 use credence_e2e::{
     authority::id,
     client::Client,
-    edits::{certificate_optional, plain_listener},
+    edits::{certificate_optional, plain_chain, plain_listener},
     http1::Http1,
     lab::{Lab, Setup},
 };
@@ -105,4 +105,16 @@ async fn a_port_has_its_own_mode_and_unset_inherits() -> Result<()> {
     assert_eq!(plain(&lab, "GET").await?, 403);
     assert_eq!(over_tls(&lab, &nameless, "GET").await?, 200);
     Ok(())
+}
+
+#[tokio::test]
+async fn plain_text_and_mutual_tls_share_a_port_as_the_readme_says() -> Result<()> {
+    let setup = Setup::server(&mode("PERMISSIVE")).with(plain_chain());
+    let lab = setup.start().await?;
+    let mut plain = Http1::plain(lab.address()).await?;
+    assert_eq!(plain.get("/").await?.status, 200);
+    assert_eq!(plain.request("POST", "/", &[]).await?.status, 403);
+    let mut mutual = lab.client("frontend")?.http1(lab.address()).await?;
+    assert_eq!(mutual.request("POST", "/", &[]).await?.status, 200);
+    counted(&lab, "credence_plaintext_total", ("protocol", "http"), 1).await
 }

@@ -22,8 +22,8 @@ use crate::common::{everybody, frontend, requests, with};
 
 /// Long enough to resume a session before the end.
 const LIFE: u64 = 4;
-/// Certificates end at a whole second; a little later they have.
-const PAST: Duration = Duration::from_millis(100);
+/// The filter reads the clock four times a second.
+const PAST: Duration = Duration::from_millis(300);
 
 /// A session is taken and resumed while the certificate is valid; afterwards it is refused.
 async fn resumed_after_the_end(

@@ -3,7 +3,9 @@
 use std::net::Ipv4Addr;
 
 use anyhow::Result;
-use credence_e2e::{authority::id, client::Client, lab::Setup, template::Edit};
+use credence_e2e::{
+    authority::id, client::Client, edits::without_companion, lab::Setup, template::Edit,
+};
 use serde_json::json;
 
 use crate::common::{config, counted, everybody, requests, status, with_policy};
@@ -195,4 +197,14 @@ async fn x_forwarded_for_forges_no_source() -> Result<()> {
         assert_eq!(from(&lab, &frontend, THERE).await?, 200);
     }
     Ok(())
+}
+
+/// Without the companion nobody says for certain where a connection comes from, and a guess is no answer.
+#[tokio::test]
+async fn without_the_companion_a_rule_on_addresses_lets_nobody_in() -> Result<()> {
+    let rules = json!([{"name": "here", "ipBlocks": ["127.0.0.0/8"]}]);
+    let setup = Setup::server(&config(&rules));
+    let lab = setup.with(without_companion()).start().await?;
+    assert_eq!(status(&lab, &lab.client("frontend")?, "/").await?, 403);
+    requests(&lab, "deny", "source_unknown", 2).await
 }
