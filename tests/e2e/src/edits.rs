@@ -42,11 +42,14 @@ pub fn resumption() -> [Edit; 2] {
     })
 }
 
-/// A client may come without a certificate.
+/// A client may come without a certificate: an Envoy that is to match names insists on one.
 #[must_use]
-pub fn certificate_optional() -> Edit {
+pub fn certificate_optional() -> [Edit; 2] {
     let setting = "require_client_certificate";
-    Edit::replace(&format!("{setting}: true"), &format!("{setting}: false"))
+    [
+        Edit::replace(&format!("{setting}: true"), &format!("{setting}: false")),
+        any_name(),
+    ]
 }
 
 /// The handshake asks for a certificate of our root, whatever names are in it.

@@ -48,7 +48,7 @@ impl Setup {
         Self {
             bootstrap: "server",
             layer: Layer::Http,
-            roles: &["inbound", "tcp"],
+            roles: &["inbound", "companion"],
             config: config.to_string(),
             edits: Vec::new(),
             filter_edits: Vec::new(),

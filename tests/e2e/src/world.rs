@@ -172,7 +172,7 @@ fn drain_time(leaf_life: Duration) -> String {
 /// # Errors
 /// If it does not become ready.
 pub async fn start_server(folder: &Path, options: &Options, credence: &Credence) -> Result<Envoy> {
-    let roles = ["inbound", "tcp"];
+    let roles = ["inbound", "companion"];
     let filter = folder.join("server.filter.yaml");
     let filter = FilterFile::create(&filter, Layer::Http, &roles, &[], &policy().to_string())?;
     let values = [

@@ -4,7 +4,7 @@ use anyhow::Result;
 use credence_e2e::{
     application::{Application, told},
     authority::id,
-    edits::{application, certificate_optional, plain_listener},
+    edits::{application, plain_listener},
     http1::Http1,
     lab::{Lab, Setup},
     template::Edit,
@@ -61,8 +61,7 @@ async fn who_has_no_identity_cannot_claim_one() -> Result<()> {
         &json!({"mtls": {"mode": "PERMISSIVE"}}),
     );
     let setup = Setup::server(&open).with(application(behind.port()));
-    let edits = [certificate_optional(), plain_listener()];
-    let lab = setup.with(edits).start().await?;
+    let lab = setup.with([plain_listener()]).start().await?;
     let mut connection = Http1::plain(lab.envoy.listener("plain")?).await?;
     let forged = [(PEER, &b"spiffe://example.org/admin"[..]), (PEER, b"b")];
     let answer = connection.request("GET", "/", &forged).await?;

@@ -112,8 +112,8 @@ const BAD: [&str; 6] = [
     "{",
     "{}",
     r#"{"policy": {"trustDomains": ["example.org"], "rules": []}, "polcy": {}}"#,
-    r#"{"policy": {"trustDomains": ["example.org"], "rules": [{"principles": ["*"]}]}}"#,
-    r#"{"policy": {"trustDomains": ["example.org"], "rules": [{"principals": []}]}}"#,
+    r#"{"policy": {"trustDomains": ["example.org"], "rules": [{"name": "r", "principles": ["*"]}]}}"#,
+    r#"{"policy": {"trustDomains": ["example.org"], "rules": [{"name": "r", "principals": []}]}}"#,
     r#"{"role": "inbuond", "policy": {"trustDomains": ["example.org"], "rules": []}}"#,
 ];
 

@@ -72,7 +72,7 @@ async fn another_trust_domain_is_refused_whatever_its_path() -> Result<()> {
         let got = status(&lab, &client(&lab, &[uri])?, "/").await?;
         assert_eq!(got, 403, "{uri}");
     }
-    requests(&lab, "deny", "peer_trust_domain", 6).await
+    requests(&lab, "deny", "trust_domain", 6).await
 }
 
 /// The line behind the filter, as it ships.

@@ -9,6 +9,7 @@ use credence_e2e::{
     edits::watched_each_second,
     http1::Http1,
     lab::{Lab, Setup},
+    wait,
 };
 use serde_json::json;
 use tokio::time::{Instant, sleep};
@@ -22,14 +23,20 @@ async fn four_workers() -> Result<Lab> {
     Setup::server(&everybody()).with_workers(4).start().await
 }
 
+/// A connection that has been used.
+async fn connected(lab: &Lab, client: &Client) -> Result<Http1<Tls>> {
+    let mut connection = client.http1(lab.address()).await?;
+    let answer = connection.get("/").await?;
+    ensure!(answer.status == 200, "{}", answer.body);
+    Ok(connection)
+}
+
 /// Connections with one certificate, each used once.
 async fn used(lab: &Lab, leaf: &Identity) -> Result<Vec<Http1<Tls>>> {
     let client = Client::new(&lab.authority, leaf)?;
     let mut connections = Vec::new();
     for _ in 0..CONNECTIONS {
-        let mut connection = client.http1(lab.address()).await?;
-        assert_eq!(connection.get("/").await?.status, 200);
-        connections.push(connection);
+        connections.push(connected(lab, &client).await?);
     }
     Ok(connections)
 }
@@ -111,7 +118,7 @@ async fn a_certificates_life_at_its_first_use_is_counted_once() -> Result<()> {
     let histogram = "credence_peer_first_use_remaining_seconds";
     let peer = ("peer", name.as_str());
     // Envoy merges histograms every five seconds.
-    let merged = credence_e2e::wait::until("a merge", Duration::from_secs(12), async || {
+    let merged = wait::until("a merge", Duration::from_secs(12), async || {
         let count = lab
             .envoy
             .count(&format!("{histogram}_count"), &[peer])
@@ -179,23 +186,18 @@ async fn peers_are_told_apart_by_issuer_and_its_root() -> Result<()> {
         old.key_id(): "root-2025",
     }}});
     lab.reconfigure(&with(everybody(), &issuers)).await?;
+    let mut open = Vec::new();
     for at in 0..3 {
-        assert_eq!(
-            status(&lab, &lab.client(&format!("new{at}"))?, "/").await?,
-            200
-        );
+        open.push(connected(&lab, &lab.client(&format!("new{at}"))?).await?);
     }
     let leaf = old.issue(&Wanted::workload("late"))?;
     // It trusts the server's root, and is trusted by its own.
     let late = Client::new(&lab.authority, &leaf)?;
-    let answer =
-        credence_e2e::wait::until("both roots in force", Duration::from_secs(5), async || {
-            let Ok(mut connection) = late.http1(lab.address()).await else {
-                return Ok(None);
-            };
-            Ok(connection.get("/").await.ok())
-        });
-    assert_eq!(answer.await?.status, 200);
+    // Its root takes a moment to be in force.
+    let connection = wait::until("both roots in force", Duration::from_secs(5), async || {
+        Ok(connected(&lab, &late).await.ok())
+    });
+    open.push(connection.await?);
     let gauge = "credence_peers_by_issuer";
     let labels = [("issuer", lab.authority.key_id()), ("root", "root-2026")];
     lab.envoy
@@ -206,7 +208,7 @@ async fn peers_are_told_apart_by_issuer_and_its_root() -> Result<()> {
         .counts(gauge, &labels, |count| count == 1.0)
         .await?;
     // Once it has moved over, nobody is left on the old one.
-    assert_eq!(status(&lab, &lab.client("late")?, "/").await?, 200);
+    open.push(connected(&lab, &lab.client("late")?).await?);
     lab.envoy
         .counts(gauge, &labels, |count| count == 0.0)
         .await?;
@@ -275,8 +277,11 @@ async fn envoys_own_certificate_is_watched() -> Result<()> {
 async fn every_series_has_its_labels_cut_out_of_its_name() -> Result<()> {
     let setup = Setup::server(&frontend()).with([watched_each_second()]);
     let lab = setup.start().await?;
-    assert_eq!(status(&lab, &lab.client("frontend")?, "/").await?, 200);
+    let _open = connected(&lab, &lab.client("frontend")?).await?;
     assert_eq!(status(&lab, &lab.client("intruder")?, "/").await?, 403);
+    lab.envoy
+        .counts("credence_peers_by_issuer", &[], |count| count > 0.0)
+        .await?;
     let expires = "credence_own_certificate_expires_seconds";
     lab.envoy.counts(expires, &[], |left| left > 0.0).await?;
     requests(&lab, "deny", "no_rule", 2).await?;

@@ -23,10 +23,8 @@ fn mode(mode: &str) -> Value {
 
 async fn lab(config: &Value) -> Result<Lab> {
     let setup = Setup::server(config);
-    setup
-        .with([certificate_optional(), plain_listener()])
-        .start()
-        .await
+    let setup = setup.with(certificate_optional());
+    setup.with([plain_listener()]).start().await
 }
 
 async fn plain(lab: &Lab, method: &str) -> Result<u16> {

@@ -7,13 +7,14 @@ use credence_e2e::{
     application::{Application, GREETING},
     authority::{Wanted, id},
     client::{Client, Tls},
-    edits::certificate_optional,
+    edits::{certificate_optional, plain_chain},
     http1::closed,
     lab::{Lab, Setup},
 };
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
     time::timeout,
 };
 
@@ -136,7 +137,7 @@ async fn a_megabyte_comes_through_unchanged() -> Result<()> {
 
 #[tokio::test]
 async fn modes_and_actions_hold_for_connections() -> Result<()> {
-    let speaker = Application::speaker().await?;
+    let echo = Application::echo().await?;
     let rules = json!([
         {"name": "anybody"},
         {"name": "not-the-intruder", "action": "DENY", "principals": [id("intruder")]},
@@ -146,16 +147,16 @@ async fn modes_and_actions_hold_for_connections() -> Result<()> {
         {"name": "no-writes", "action": "DENY", "principals": [id("writer")], "methods": ["POST"]},
     ]);
     let permissive = with_policy(tcp(&rules), &json!({"mtls": {"mode": "PERMISSIVE"}}));
-    let setup = Setup::tcp(&permissive, speaker.port());
-    let mut lab = setup.with([certificate_optional()]).start().await?;
+    let setup = Setup::tcp(&permissive, echo.port()).with(certificate_optional());
+    let mut lab = setup.start().await?;
     for workload in ["frontend", "guest"] {
-        let mut stream = lab.client(workload)?.connect(lab.address()).await?;
-        reads(&mut stream, GREETING).await?;
+        echoes(&mut lab.client(workload)?.connect(lab.address()).await?).await?;
     }
     let nameless = Client::without_certificate(&lab.authority)?;
-    reads(&mut nameless.connect(lab.address()).await?, GREETING).await?;
+    echoes(&mut nameless.connect(lab.address()).await?).await?;
     for workload in ["intruder", "writer"] {
         let mut stream = lab.client(workload)?.connect(lab.address()).await?;
+        let _ = stream.write_all(b"ping").await;
         closed(&mut stream, CLOSED).await?;
     }
     connections(&lab, "allow", "allow_rule", 3).await?;
@@ -172,7 +173,29 @@ async fn modes_and_actions_hold_for_connections() -> Result<()> {
 
     lab.reconfigure(&tcp(&rules)).await?;
     let mut stream = nameless.connect(lab.address()).await?;
+    let _ = stream.write_all(b"ping").await;
     closed(&mut stream, CLOSED).await?;
+    connections(&lab, "deny", "mtls_required", 1).await
+}
+
+#[tokio::test]
+async fn permissive_lets_plain_text_through_even_to_a_server_that_speaks_first() -> Result<()> {
+    let speaker = Application::speaker().await?;
+    let anybody = tcp(&json!([{"name": "anybody"}]));
+    let permissive = with_policy(anybody.clone(), &json!({"mtls": {"mode": "PERMISSIVE"}}));
+    let setup = Setup::tcp(&permissive, speaker.port()).with(plain_chain());
+    let mut lab = setup.start().await?;
+    let mut plain = TcpStream::connect(lab.address()).await?;
+    // Whether it is TLS is seen by the first bytes, and those come from the client.
+    plain.write_all(b"hello").await?;
+    let mut got = vec![0; GREETING.len()];
+    timeout(LIMIT, plain.read_exact(&mut got)).await??;
+    assert_eq!(got, GREETING);
+    counted(&lab, "credence_plaintext_total", ("protocol", "tcp"), 1).await?;
+    lab.reconfigure(&anybody).await?;
+    let mut plain = TcpStream::connect(lab.address()).await?;
+    plain.write_all(b"hello").await?;
+    closed(&mut plain, CLOSED).await?;
     connections(&lab, "deny", "mtls_required", 1).await
 }
 
