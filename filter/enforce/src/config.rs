@@ -1,27 +1,535 @@
-//! The filter's configuration document.
+//! The filter's configuration document: one role, and the sections that the role takes.
 
-use credence_policy::{Faults, Policy, read_json};
-use serde::Deserialize;
+use std::{collections::BTreeMap, fmt};
+
+use credence_policy::{Fault, FaultKind, Faults, Policy, read_json};
+use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
-use crate::enforcer::Enforcer;
+use crate::{
+    deny::DenyList,
+    ledger::{MAX_IDENTITIES, issuer_key},
+};
 
-/// `{"policy": {…}}`; the policy is read by its own crate.
+/// Longest patience with a certificate that has ended.
+const MAX_SKEW_SECONDS: u32 = 3600;
+/// Rules with series of their own that may be asked for.
+const MAX_NAMED_RULES: usize = 10_000;
+/// Issuers that may be given names.
+const MAX_NAMED_ISSUERS: usize = 64;
+/// Bytes of a root's name.
+const MAX_ROOT_NAME_BYTES: usize = 64;
+
+/// A configuration, by its role.
+#[derive(Debug)]
+pub enum Config {
+    /// Judges requests to this service.
+    Inbound(Box<InboundParts>),
+    /// Judges connections to this service.
+    Tcp(Box<TcpParts>),
+    /// Watches over connections whose requests an HTTP role judges.
+    Companion(CompanionParts),
+    /// Names the servers of requests to other services.
+    Outbound(Box<OutboundParts>),
+    /// Measures Envoy's own certificates.
+    Certificates(CertificatesParts),
+}
+
+/// The HTTP role's.
+#[derive(Debug)]
+pub struct InboundParts {
+    pub(crate) policy: Policy,
+    /// The deny list that it brings.
+    pub revocations: Option<DenyList>,
+    pub(crate) expiry: Expiry,
+    pub(crate) metrics: Metrics,
+    /// What it does with headers.
+    pub headers: Headers,
+    /// For which requests the access log is told.
+    pub access_log: AccessLog,
+}
+
+/// The network role's, where it decides.
+#[derive(Debug)]
+pub struct TcpParts {
+    pub(crate) policy: Policy,
+    /// The deny list that it brings.
+    pub revocations: Option<DenyList>,
+    pub(crate) skew: u32,
+    pub(crate) metrics: Metrics,
+    /// For which connections the access log is told.
+    pub access_log: AccessLog,
+}
+
+/// The network role's, in front of an HTTP role.
+#[derive(Debug)]
+pub struct CompanionParts {
+    /// The deny list that it brings.
+    pub revocations: Option<DenyList>,
+    pub(crate) skew: u32,
+}
+
+/// The client's side's.
+#[derive(Debug)]
+pub struct OutboundParts {
+    pub(crate) policy: Policy,
+    pub(crate) metrics: Metrics,
+    /// For which requests the access log is told.
+    pub access_log: AccessLog,
+}
+
+/// The singleton's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificatesParts {
+    /// The cluster of Envoy's admin interface.
+    pub cluster: String,
+    /// Milliseconds between two looks.
+    pub interval_ms: u64,
+    /// Milliseconds that the interface has to answer.
+    pub timeout_ms: u32,
+}
+
+/// What becomes of a peer whose certificate has ended or was revoked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Expiry {
+    /// Seconds of patience.
+    pub(crate) skew: u32,
+    /// HTTP status of the answer.
+    pub(crate) status: u32,
+    /// The answer carries `x-credence-drain: 1`.
+    pub(crate) drain_header: bool,
+}
+
+/// What is shown of peers and rules.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Metrics {
+    pub(crate) peers: usize,
+    pub(crate) rules: usize,
+    /// Roots' names by the key identifier of their key, in small hexadecimal letters.
+    pub(crate) roots: BTreeMap<String, String>,
+}
+
+/// What is done with a request's headers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, rename_all = "camelCase", deny_unknown_fields)]
+pub struct Headers {
+    /// `x-credence-peer` is set to the peer's SPIFFE ID; what the client sent under this name is removed.
+    pub peer: bool,
+    /// `x-forwarded-client-cert` is removed.
+    pub remove_forwarded_client_cert: bool,
+}
+
+/// What the access log is told about.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum AccessLog {
+    /// What is refused, or would be if nothing were a dry run.
+    #[default]
+    Refused,
+    /// Everything.
+    All,
+}
+
+/// Everything that is wrong with a configuration.
+#[derive(Debug, Default)]
+pub struct ConfigFaults(Vec<Faults>);
+
+impl ConfigFaults {
+    /// The faults that are listed.
+    pub fn iter(&self) -> impl Iterator<Item = &Fault> {
+        self.0.iter().flat_map(Faults::iter)
+    }
+
+    /// How many more there were.
+    #[must_use]
+    pub fn unlisted(&self) -> usize {
+        self.0.iter().map(Faults::unlisted).sum()
+    }
+
+    fn add(&mut self, pointer: &str, text: impl Into<String>) {
+        let faults = Faults::one(FaultKind::Json(text.into()));
+        self.0.push(faults.under(pointer));
+    }
+
+    fn keep<T>(&mut self, pointer: &str, result: Result<T, Faults>) -> Option<T> {
+        result
+            .map_err(|faults| self.0.push(faults.under(pointer)))
+            .ok()
+    }
+}
+
+impl fmt::Display for ConfigFaults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, fault) in self.iter().enumerate() {
+            let separator = if at == 0 { "" } else { "\n" };
+            write!(f, "{separator}{fault}")?;
+        }
+        match self.unlisted() {
+            0 => Ok(()),
+            more => write!(f, "\nand {more} more"),
+        }
+    }
+}
+
+impl std::error::Error for ConfigFaults {}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum Role {
+    #[default]
+    Inbound,
+    Tcp,
+    Outbound,
+    Certificates,
+}
+
+/// Sections are read by themselves, so that a fault in one does not hide those in another.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct RawConfig {
-    policy: Box<RawValue>,
+    #[serde(default)]
+    role: Role,
+    #[serde(default, deserialize_with = "present")]
+    companion: Section,
+    #[serde(default, deserialize_with = "present")]
+    policy: Section,
+    #[serde(default, deserialize_with = "present")]
+    revocations: Section,
+    #[serde(default, deserialize_with = "present")]
+    expiry: Section,
+    #[serde(default, deserialize_with = "present")]
+    headers: Section,
+    #[serde(default, deserialize_with = "present")]
+    access_log: Section,
+    #[serde(default, deserialize_with = "present")]
+    metrics: Section,
+    #[serde(default, deserialize_with = "present")]
+    certificates: Section,
 }
 
-/// Makes an [`Enforcer`] from the filter's configuration: JSON, an object with the field `policy`
-/// (see [`credence_policy`]) and no other.
-///
-/// # Errors
-/// Every fault of the document, each with its JSON pointer.
-pub fn enforcer_from_json(json: &[u8]) -> Result<Enforcer, Faults> {
-    let raw: RawConfig = read_json(json)?;
-    let policy = Policy::from_json(raw.policy.get().as_bytes());
-    policy
-        .map(Enforcer::new)
-        .map_err(|faults| faults.under("/policy"))
+type Section = Option<Box<RawValue>>;
+
+/// A field that may be left out but not be null: null could be meant as anything.
+fn present<'de, D: Deserializer<'de>>(from: D) -> Result<Section, D::Error> {
+    Box::deserialize(from).map(Some)
 }
+
+#[derive(Deserialize)]
+#[serde(default, rename_all = "camelCase", deny_unknown_fields)]
+struct RawExpiry {
+    allowed_skew_seconds: u32,
+    status: u32,
+    drain_header: bool,
+}
+
+impl Default for RawExpiry {
+    fn default() -> Self {
+        Self {
+            allowed_skew_seconds: 0,
+            status: 421,
+            drain_header: false,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(default, rename_all = "camelCase", deny_unknown_fields)]
+struct RawMetrics {
+    peers: usize,
+    rules: usize,
+    issuers: BTreeMap<String, String>,
+}
+
+impl Default for RawMetrics {
+    fn default() -> Self {
+        Self {
+            peers: 200,
+            rules: 100,
+            issuers: BTreeMap::new(),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct RawCertificates {
+    cluster: String,
+    #[serde(default = "five")]
+    interval_seconds: u32,
+    #[serde(default = "thousand")]
+    timeout_ms: u32,
+}
+
+const fn five() -> u32 {
+    5
+}
+
+const fn thousand() -> u32 {
+    1000
+}
+
+impl Config {
+    /// Reads the filter's configuration: a JSON object, described in `docs/filter.md`.
+    ///
+    /// # Errors
+    /// Every fault of the document, each with its JSON pointer.
+    pub fn from_json(json: &[u8]) -> Result<Self, ConfigFaults> {
+        let mut faults = ConfigFaults::default();
+        let raw: Option<RawConfig> = faults.keep("", read_json(json));
+        let config = raw.and_then(|raw| Reader(&mut faults).config(raw));
+        match config {
+            Some(config) if faults.0.is_empty() => Ok(config),
+            _ => Err(faults),
+        }
+    }
+}
+
+struct Reader<'a>(&'a mut ConfigFaults);
+
+impl Reader<'_> {
+    fn config(&mut self, raw: RawConfig) -> Option<Config> {
+        let is_companion = self.companion(&raw);
+        self.sections_fit(&raw, is_companion);
+        match raw.role {
+            Role::Inbound => self.inbound(raw),
+            Role::Tcp if is_companion => self.companion_parts(raw),
+            Role::Tcp => self.tcp(raw),
+            Role::Outbound => self.outbound(raw),
+            Role::Certificates => self.certificates(raw.certificates),
+        }
+    }
+
+    fn companion(&mut self, raw: &RawConfig) -> bool {
+        let Some(json) = &raw.companion else {
+            return false;
+        };
+        let read = read_json(json.get().as_bytes());
+        self.0.keep("/companion", read).unwrap_or(false)
+    }
+
+    /// A section that the role does not take would be one that its author relies on in vain.
+    fn sections_fit(&mut self, raw: &RawConfig, is_companion: bool) {
+        use Role::{Certificates, Inbound, Outbound, Tcp};
+        let decides = !is_companion;
+        for (name, section, roles) in [
+            ("companion", &raw.companion, &[Tcp][..]),
+            (
+                "policy",
+                &raw.policy,
+                if decides {
+                    &[Inbound, Tcp, Outbound]
+                } else {
+                    &[]
+                },
+            ),
+            ("revocations", &raw.revocations, &[Inbound, Tcp]),
+            ("expiry", &raw.expiry, &[Inbound, Tcp]),
+            ("headers", &raw.headers, &[Inbound]),
+            (
+                "accessLog",
+                &raw.access_log,
+                if decides {
+                    &[Inbound, Tcp, Outbound]
+                } else {
+                    &[]
+                },
+            ),
+            (
+                "metrics",
+                &raw.metrics,
+                if decides {
+                    &[Inbound, Tcp, Outbound]
+                } else {
+                    &[]
+                },
+            ),
+            ("certificates", &raw.certificates, &[Certificates]),
+        ] {
+            if section.is_some() && !roles.contains(&raw.role) {
+                let text = format!("this role takes no `{name}`: take it out, or correct `role`");
+                self.0.add(&format!("/{name}"), text);
+            }
+        }
+    }
+
+    fn inbound(&mut self, raw: RawConfig) -> Option<Config> {
+        let policy = self.policy(raw.policy);
+        let revocations = self.revocations(raw.revocations);
+        let expiry = self.expiry(raw.expiry);
+        let metrics = self.metrics(raw.metrics);
+        let headers = self.section("/headers", raw.headers);
+        let access_log = self.section("/accessLog", raw.access_log);
+        Some(Config::Inbound(Box::new(InboundParts {
+            policy: policy?,
+            revocations,
+            expiry: expiry?,
+            metrics: metrics?,
+            headers: headers?,
+            access_log: access_log?,
+        })))
+    }
+
+    fn tcp(&mut self, raw: RawConfig) -> Option<Config> {
+        let policy = self.policy(raw.policy);
+        let revocations = self.revocations(raw.revocations);
+        let skew = self.skew(raw.expiry);
+        let metrics = self.metrics(raw.metrics);
+        let access_log = self.section("/accessLog", raw.access_log);
+        Some(Config::Tcp(Box::new(TcpParts {
+            policy: policy?,
+            revocations,
+            skew: skew?,
+            metrics: metrics?,
+            access_log: access_log?,
+        })))
+    }
+
+    fn companion_parts(&mut self, raw: RawConfig) -> Option<Config> {
+        let revocations = self.revocations(raw.revocations);
+        let skew = self.skew(raw.expiry)?;
+        Some(Config::Companion(CompanionParts { revocations, skew }))
+    }
+
+    fn outbound(&mut self, raw: RawConfig) -> Option<Config> {
+        let policy = self.policy(raw.policy);
+        let metrics = self.metrics(raw.metrics);
+        let access_log = self.section("/accessLog", raw.access_log);
+        Some(Config::Outbound(Box::new(OutboundParts {
+            policy: policy?,
+            metrics: metrics?,
+            access_log: access_log?,
+        })))
+    }
+
+    fn certificates(&mut self, section: Section) -> Option<Config> {
+        let Some(json) = section else {
+            self.0.add("", "missing field `certificates`");
+            return None;
+        };
+        let at = "/certificates";
+        let raw: RawCertificates = self.0.keep(at, read_json(json.get().as_bytes()))?;
+        if raw.cluster.is_empty() {
+            self.0.add(
+                "/certificates/cluster",
+                "name the cluster of Envoy's admin interface",
+            );
+        }
+        self.within(
+            "/certificates/intervalSeconds",
+            raw.interval_seconds,
+            1,
+            3600,
+        );
+        self.within("/certificates/timeoutMs", raw.timeout_ms, 1, 60_000);
+        Some(Config::Certificates(CertificatesParts {
+            cluster: raw.cluster,
+            interval_ms: u64::from(raw.interval_seconds) * 1000,
+            timeout_ms: raw.timeout_ms,
+        }))
+    }
+
+    fn policy(&mut self, section: Section) -> Option<Policy> {
+        let Some(json) = section else {
+            self.0.add("", "missing field `policy`");
+            return None;
+        };
+        self.0
+            .keep("/policy", Policy::from_json(json.get().as_bytes()))
+    }
+
+    fn revocations(&mut self, section: Section) -> Option<DenyList> {
+        let json = section?;
+        let list = DenyList::from_json(json.get().as_bytes());
+        let list = self.0.keep("/revocations", list)?;
+        if list.number() == 0 {
+            self.0.add(
+                "/revocations/number",
+                "0 is the number of no list: count from 1, and up with each change",
+            );
+        }
+        Some(list)
+    }
+
+    fn expiry(&mut self, section: Section) -> Option<Expiry> {
+        let raw: RawExpiry = self.section("/expiry", section)?;
+        let skew = raw.allowed_skew_seconds;
+        self.within("/expiry/allowedSkewSeconds", skew, 0, MAX_SKEW_SECONDS);
+        self.within("/expiry/status", raw.status, 400, 599);
+        Some(Expiry {
+            skew,
+            status: raw.status,
+            drain_header: raw.drain_header,
+        })
+    }
+
+    /// Of a role that answers nothing.
+    fn skew(&mut self, section: Section) -> Option<u32> {
+        let expiry = self.expiry(section)?;
+        let default = RawExpiry::default();
+        if expiry.status != default.status || expiry.drain_header {
+            self.0.add(
+                "/expiry",
+                "`status` and `drainHeader` are of the HTTP role's answers: take them out",
+            );
+        }
+        Some(expiry.skew)
+    }
+
+    fn metrics(&mut self, section: Section) -> Option<Metrics> {
+        let raw: RawMetrics = self.section("/metrics", section)?;
+        self.at_most("/metrics/peers", raw.peers, MAX_IDENTITIES);
+        self.at_most("/metrics/rules", raw.rules, MAX_NAMED_RULES);
+        self.at_most("/metrics/issuers", raw.issuers.len(), MAX_NAMED_ISSUERS);
+        let mut roots = BTreeMap::new();
+        for (issuer, name) in raw.issuers {
+            let Some(key) = issuer_key(&issuer) else {
+                self.0.add(
+                    "/metrics/issuers",
+                    "an issuer is the key identifier in its certificates (AKI), in hexadecimal",
+                );
+                continue;
+            };
+            if !is_label(&name) {
+                self.0.add(
+                    "/metrics/issuers",
+                    "a root's name is 1 to 64 letters, digits, `-`, `_`, `.` or `/`",
+                );
+            }
+            roots.insert(key, name);
+        }
+        Some(Metrics {
+            peers: raw.peers,
+            rules: raw.rules,
+            roots,
+        })
+    }
+
+    /// A section that may be left out.
+    fn section<T: DeserializeOwned + Default>(&mut self, at: &str, section: Section) -> Option<T> {
+        match section {
+            None => Some(T::default()),
+            Some(json) => self.0.keep(at, read_json(json.get().as_bytes())),
+        }
+    }
+
+    fn within(&mut self, at: &str, value: u32, low: u32, high: u32) {
+        if !(low..=high).contains(&value) {
+            self.0
+                .add(at, format!("{value} is not from {low} to {high}"));
+        }
+    }
+
+    fn at_most(&mut self, at: &str, value: usize, high: usize) {
+        if value > high {
+            self.0.add(at, format!("{value} is more than {high}"));
+        }
+    }
+}
+
+fn is_label(name: &str) -> bool {
+    let fits = |b: u8| b.is_ascii_alphanumeric() || b"-_./".contains(&b);
+    (1..=MAX_ROOT_NAME_BYTES).contains(&name.len()) && name.bytes().all(fits)
+}
+
+#[cfg(test)]
+mod tests;
