@@ -28,6 +28,8 @@ pub struct Entry {
     pub decision: String,
     /// The rule that decided.
     pub rule: String,
+    /// What a dry run would have refused it for.
+    pub would: String,
     /// The first URI of the peer's certificate, by the handshake.
     pub certificate_uri: String,
     /// The serial number of the peer's certificate.
@@ -93,6 +95,7 @@ fn entry(line: &str) -> Result<Entry> {
         peer: text("peer"),
         decision: text("decision"),
         rule: text("rule"),
+        would: text("would"),
         certificate_uri: text("certificate_uri"),
         certificate_serial: text("certificate_serial"),
     })

@@ -159,3 +159,21 @@ async fn the_response_code_details_name_reason_and_rule() -> Result<()> {
     assert_eq!(entry.details, "credence_denied_deny_rule:no-admin");
     Ok(())
 }
+
+#[tokio::test]
+async fn the_access_log_names_what_a_dry_run_would_have_refused() -> Result<()> {
+    let rules = json!([
+        {"name": "everybody", "principals": ["*"]},
+        {"name": "tried-out", "action": "DENY", "paths": ["/admin"], "dryRun": true},
+    ]);
+    let lab = Setup::server(&config(&rules)).start().await?;
+    let mut connection = lab.client("frontend")?.http1(lab.address()).await?;
+    assert_eq!(connection.get("/admin").await?.status, 200);
+    let entry = lab.access_log().last().await?;
+    assert_eq!(
+        (entry.status, entry.would.as_str()),
+        (200, "tried-out"),
+        "{entry:?}"
+    );
+    Ok(())
+}

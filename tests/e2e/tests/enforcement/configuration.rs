@@ -1,20 +1,26 @@
 //! The filter's configuration, replaced while Envoy runs.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use anyhow::{Result, ensure};
 use credence_e2e::{
+    application::Application,
     authority::id,
     client::Client,
+    http1::closed,
     lab::{Lab, Setup},
+    template, wait,
 };
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::common::{config, frontend, never_trapped, requests, status};
+use crate::common::{config, frontend, never_trapped, requests, status, with};
 
 /// How many connections carry the load, half of them HTTP/2.
 const CONNECTIONS: usize = 6;
@@ -160,8 +166,8 @@ async fn a_file_that_is_no_filter_leaves_the_old_one_serving() -> Result<()> {
     let mut lab = Setup::server(&frontend()).start().await?;
     let client = lab.client("frontend")?;
     let before = lab.discovery("update_rejected").await? + lab.discovery("update_failure").await?;
-    credence_e2e::template::put(lab.filter.path(), "resources: [{}]\n")?;
-    credence_e2e::wait::until("a refusal", std::time::Duration::from_secs(5), async || {
+    template::put(lab.filter.path(), "resources: [{}]\n")?;
+    wait::until("a refusal", Duration::from_secs(5), async || {
         let after =
             lab.discovery("update_rejected").await? + lab.discovery("update_failure").await?;
         Ok((after > before).then_some(()))
@@ -170,5 +176,27 @@ async fn a_file_that_is_no_filter_leaves_the_old_one_serving() -> Result<()> {
     assert_eq!(status(&lab, &client, "/").await?, 200);
     lab.reconfigure(&config(&json!([]))).await?;
     assert_eq!(status(&lab, &client, "/").await?, 403);
+    Ok(())
+}
+
+/// Envoy gives a filter no hint of where it stands, so this is seen only when somebody comes.
+#[tokio::test]
+async fn a_role_in_the_wrong_place_lets_nobody_through() -> Result<()> {
+    let tcp = with(frontend(), &json!({"role": "tcp"}));
+    let lab = Setup::server(&tcp).start().await?;
+    let answer = match lab.client("frontend")?.http1(lab.address()).await {
+        Ok(mut connection) => connection.get("/").await.ok(),
+        Err(_) => None,
+    };
+    ensure!(
+        answer.as_ref().is_none_or(|answer| answer.status == 503),
+        "{answer:?}"
+    );
+
+    let speaker = Application::speaker().await?;
+    let lab = Setup::tcp(&frontend(), speaker.port()).start().await?;
+    if let Ok(mut stream) = lab.client("frontend")?.connect(lab.address()).await {
+        closed(&mut stream, Duration::from_secs(2)).await?;
+    }
     Ok(())
 }
