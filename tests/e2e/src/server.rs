@@ -41,6 +41,7 @@ pub struct TlsServer {
 #[derive(Debug, Default)]
 struct Seen {
     handshakes: AtomicU64,
+    requests: AtomicU64,
     octets: AtomicU64,
 }
 
@@ -82,6 +83,12 @@ impl TlsServer {
     #[must_use]
     pub fn handshakes(&self) -> u64 {
         self.seen.handshakes.load(Ordering::Relaxed)
+    }
+
+    /// How many requests it got.
+    #[must_use]
+    pub fn requests(&self) -> u64 {
+        self.seen.requests.load(Ordering::Relaxed)
     }
 
     /// How many octets of application data it got, decrypted.
@@ -133,9 +140,13 @@ async fn converse(stream: TcpStream, config: Arc<ServerConfig>, seen: Arc<Seen>)
     let Ok(tls) = TlsAcceptor::from(config).accept(stream).await else {
         return;
     };
+    let counting = service_fn(|request| {
+        seen.requests.fetch_add(1, Ordering::Relaxed);
+        tell(request)
+    });
+    let seen = Arc::clone(&seen);
     let counted = TokioIo::new(Counted { tls, seen });
-    let serving =
-        http2::Builder::new(TokioExecutor::new()).serve_connection(counted, service_fn(tell));
+    let serving = http2::Builder::new(TokioExecutor::new()).serve_connection(counted, counting);
     drop(serving.await);
 }
 

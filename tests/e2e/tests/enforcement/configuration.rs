@@ -200,3 +200,51 @@ async fn a_role_in_the_wrong_place_lets_nobody_through() -> Result<()> {
     }
     Ok(())
 }
+
+/// Every configuration of a VM below `value`, with what stands around it.
+fn of_vms(value: &Value) -> Vec<&Value> {
+    let below: Vec<&Value> = match value {
+        Value::Array(list) => list.iter().collect(),
+        Value::Object(map) => map.values().collect(),
+        _ => Vec::new(),
+    };
+    let here = value.get("vm_config").map(|_| value);
+    here.into_iter()
+        .chain(below.into_iter().flat_map(of_vms))
+        .collect()
+}
+
+/// As Envoy has taken it in: the bootstrap's own, the default's and the one over ECDS.
+#[tokio::test]
+async fn every_wasm_config_that_ships_is_restricted_and_comes_back_soon_after_a_trap() -> Result<()>
+{
+    let tcp = with(frontend(), &json!({"role": "tcp"}));
+    let outbound = json!({"role": "outbound", "policy": {"trustDomains": ["example.org"]}});
+    for (setup, configs) in [
+        (Setup::server(&frontend()), 4),
+        (Setup::tcp(&tcp, 9), 2),
+        (Setup::client(&outbound, 9), 3),
+    ] {
+        let lab = setup.start().await?;
+        let dump: Value = serde_json::from_str(&lab.envoy.ask("/config_dump").await?)?;
+        let found = of_vms(&dump);
+        ensure!(
+            found.len() >= configs,
+            "{} configurations of VMs",
+            found.len()
+        );
+        for config in found {
+            assert_eq!(config["failure_policy"], "FAIL_RELOAD", "{config}");
+            let soon = json!({"base_interval": "0.100s", "max_interval": "0.500s"});
+            assert_eq!(config["reload_config"]["backoff"], soon, "{config}");
+            let granted =
+                config.pointer("/vm_config/capability_restriction_config/allowed_capabilities");
+            let granted = granted.and_then(Value::as_object);
+            ensure!(
+                granted.is_some_and(|map| map.contains_key("proxy_on_configure")),
+                "{config}"
+            );
+        }
+    }
+    Ok(())
+}

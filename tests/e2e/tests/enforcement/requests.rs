@@ -90,9 +90,11 @@ const CONNECT: &[u8] = b"\x00\x00\x16\x01\x05\x00\x00\x00\x01\x02\x07CONNECT\x01
 /// The same as an extended CONNECT would be, but for the path: `:protocol websocket`, `:scheme https`.
 const EXTENDED: &[u8] = b"\x00\x00\x2c\x01\x04\x00\x00\x00\x01\x02\x07CONNECT\x01\x0bserver.test\x87\x00\x09:protocol\x09websocket";
 
+/// Envoy itself ends the first and the last; a CONNECT comes to the filter.
 #[tokio::test]
 async fn a_request_without_a_path_is_not_let_in() -> Result<()> {
-    let mut lab = Setup::server(&particular()).start().await?;
+    let rules = json!([{"name": "api", "paths": ["/api/*"]}]);
+    let mut lab = Setup::server(&config(&rules)).start().await?;
     let client = lab.client("frontend")?;
     let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00";
     for frame in [NO_PATH, CONNECT, EXTENDED] {
@@ -102,9 +104,11 @@ async fn a_request_without_a_path_is_not_let_in() -> Result<()> {
         // 0x88 is `:status 200` (RFC 7541, appendix A).
         assert_ne!(first, Some(0x88), "{frame:x?}");
     }
-    let allowed = [("direction", "inbound"), ("decision", "allow")];
-    let allowed = lab.envoy.count("credence_requests_total", &allowed).await?;
-    assert_eq!(allowed, 0.0);
+    let connect = b"CONNECT server.test:443 HTTP/1.1\r\nhost: server.test:443\r\n\r\n";
+    let answer = raw(&client, &lab, connect).await?;
+    assert!(answer.starts_with("HTTP/1.1 403"), "{answer}");
+    requests(&lab, "deny", "path_missing", 2).await?;
+    requests(&lab, "allow", "allow_rule", 0).await?;
     still_serves(&mut lab, &client).await
 }
 
