@@ -152,7 +152,8 @@ fn put_to_work(config: Config, worker: &mut Worker) -> Role {
             take_deny_list(worker, parts.revocations.take());
             let (headers, log) = (parts.headers, Log(parts.access_log));
             let inbound = Box::new(Inbound::new(*parts, worker));
-            in_force("inbound", inbound.rules(), Inbound::counters());
+            let what = format!("inbound: policy with {} rules", inbound.rules());
+            in_force(&what, Inbound::counters());
             Role::Inbound {
                 inbound,
                 headers,
@@ -163,18 +164,20 @@ fn put_to_work(config: Config, worker: &mut Worker) -> Role {
             take_deny_list(worker, parts.revocations.take());
             let log = Log(parts.access_log);
             let network = Box::new(Network::new(*parts, worker));
-            in_force("tcp", network.rules(), Network::counters());
+            let what = format!("tcp: policy with {} rules", network.rules());
+            in_force(&what, Network::counters());
             Role::Network { network, log }
         }
         Config::Companion(mut parts) => {
             take_deny_list(worker, parts.revocations.take());
-            in_force("companion", 0, Worker::counters());
+            in_force("tcp: watch over connections", Worker::counters());
             Role::Companion(companion_terms(&parts))
         }
         Config::Outbound(parts) => {
             let log = Log(parts.access_log);
             let outbound = Box::new(Outbound::new(*parts, worker));
-            in_force("outbound", outbound.servers(), Outbound::counters());
+            let what = format!("outbound: policy with {} servers", outbound.servers());
+            in_force(&what, Outbound::counters());
             Role::Outbound { outbound, log }
         }
         Config::Certificates(parts) => Role::Certificates(Box::new(Own::new(parts))),
@@ -182,9 +185,8 @@ fn put_to_work(config: Config, worker: &mut Worker) -> Role {
 }
 
 /// Says so, and makes every series visible from the start; one that fails is tried again when it counts.
-fn in_force(role: &str, rules: usize, counters: impl Iterator<Item = String>) {
-    let message = format!("credence: {role}: policy with {rules} rules is in force");
-    host::log(Level::Info, &message);
+fn in_force(what: &str, counters: impl Iterator<Item = String>) {
+    host::log(Level::Info, &format!("credence: {what} is in force"));
     for counter in counters {
         Metrics.declare(&counter);
     }

@@ -212,13 +212,13 @@ impl Ledger {
         let Some(me) = self.me else {
             return Ok(());
         };
-        let mut distinct = BTreeSet::new();
-        for (side, certificate) in in_use {
-            if distinct.len() < MAX_HELD {
-                distinct.extend(self.held(side, certificate));
-            }
-        }
-        let list: Vec<Held> = distinct.into_iter().collect();
+        let mut digests = BTreeSet::new();
+        let mut list: Vec<Held> = in_use
+            .filter(|(side, certificate)| digests.insert((*side, certificate.digest())))
+            .filter_map(|(side, certificate)| self.held(side, certificate))
+            .take(MAX_HELD)
+            .collect();
+        list.sort_unstable();
         let value = held::encode(&list);
         if value != self.published {
             shared.put(&held_by(me), &value)?;
