@@ -25,7 +25,7 @@ use tokio::{
     time::sleep,
 };
 
-/// What a [`Speaker`] says before anybody asks.
+/// What a server that speaks first says before anybody asks.
 pub const GREETING: &[u8] = b"SECRET GREETING\n";
 /// Before the milliseconds that an answer is to take, in a path: `/slow/500`.
 const SLOW: &str = "/slow/";
