@@ -24,7 +24,7 @@ pub(super) type Gauges = BTreeMap<String, u64>;
 pub(super) struct Known<'a> {
     pub(super) side: Side,
     pub(super) identities: &'a [Rc<str>],
-    /// When each rotated last, by place.
+    /// When each rotated last, by place; those beyond the end are not known.
     pub(super) rotated: &'a [Option<Millis>],
     /// Every certificate in use, once for each worker that has it in use.
     pub(super) held: &'a [Held],

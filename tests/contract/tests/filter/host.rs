@@ -1,8 +1,6 @@
 //! What the filter asks of its host, and what it does when the host fails.
 
-use std::collections::BTreeSet;
-
-use credence_contract::{Action, Request, Vm, capabilities, module, status};
+use credence_contract::{Action, Request, Vm, status};
 
 use crate::{CONFIG, PATHLESS, count, from, frontend, leaf};
 
@@ -225,53 +223,4 @@ fn any_number_of_certificates_fits_in_bounded_memory() {
     assert_eq!(vm.memory_bytes(), warm, "flat once the tables are full");
     assert!(warm < 12 << 20, "{warm} bytes");
     assert_eq!(count(&mut vm, "allow.allow_rule"), 100_000);
-}
-
-#[test]
-fn the_capability_list_is_what_the_module_needs_and_has() {
-    let listed = capabilities();
-    let names: Vec<&str> = listed.iter().map(|(name, _)| name.as_str()).collect();
-    assert!(names.is_sorted_by(|a, b| a < b), "sorted, no name twice");
-    let roles = ["inbound", "tcp", "companion", "outbound", "certificates"];
-    let imports: BTreeSet<_> = module().imports().map(|i| i.name().to_owned()).collect();
-    let exports: BTreeSet<_> = module().exports().map(|e| e.name().to_owned()).collect();
-    for (name, of) in &listed {
-        let known = imports.contains(name) || exports.contains(name);
-        assert!(known, "{name} is nothing of the module's");
-        assert!(
-            of.iter().all(|role| roles.contains(&role.as_str())),
-            "{of:?}"
-        );
-    }
-    assert!(exports.contains("proxy_abi_version_0_2_1"));
-}
-
-/// Envoy does not call what is not granted: without some of these the filter fails open or leaks, with more than
-/// these it is called for nothing.
-#[test]
-fn each_role_is_called_back_for_what_it_does_and_no_more() {
-    let for_all = ["configure", "context_create", "delete", "done", "tick"];
-    let http = ["request_body", "request_headers", "request_trailers"];
-    let watching = ["downstream_connection_close", "new_connection"];
-    let deciding = ["downstream_data", "upstream_data"];
-    let roles: [(&str, Vec<&str>); 5] = [
-        ("inbound", http.to_vec()),
-        ("companion", watching.to_vec()),
-        ("tcp", [watching, deciding].concat()),
-        ("outbound", [&http[..], &["response_headers"]].concat()),
-        ("certificates", vec!["http_call_response"]),
-    ];
-    for (role, own) in roles {
-        let expected: BTreeSet<String> = for_all
-            .iter()
-            .chain(&own)
-            .map(|name| format!("proxy_on_{name}"))
-            .collect();
-        let granted = credence_contract::granted(&[role]);
-        let callbacks: BTreeSet<String> = granted
-            .into_iter()
-            .filter(|name| name.starts_with("proxy_on_"))
-            .collect();
-        assert_eq!(callbacks, expected, "{role}");
-    }
 }

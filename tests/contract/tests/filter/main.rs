@@ -7,6 +7,7 @@
     reason = "tests throughout, helpers too: what goes wrong must fail loudly"
 )]
 
+mod capabilities;
 mod certificates;
 mod configuration;
 mod decisions;
