@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use bytes::Bytes;
 use h2::client::{ResponseFuture, SendRequest};
-use http::Request;
+use http::{Request, Uri};
 use tokio::{
     task::JoinHandle,
     time::{Instant, timeout},
@@ -56,7 +56,8 @@ impl Http2 {
         path: &str,
         headers: &[(&str, &[u8])],
     ) -> Result<Pending> {
-        let uri = format!("https://server.test{path}");
+        let uri = Uri::builder().scheme("https").authority("server.test");
+        let uri = uri.path_and_query(path).build()?;
         let mut request = Request::builder().method(method).uri(uri);
         for (name, value) in headers {
             request = request.header(*name, *value);
