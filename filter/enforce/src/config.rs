@@ -24,6 +24,31 @@ pub enum Config {
     Certificates(CertificatesParts),
 }
 
+impl Config {
+    /// The policy; the roles that decide nothing have none.
+    #[must_use]
+    pub fn policy(&self) -> Option<&Policy> {
+        match self {
+            Self::Inbound(parts) => Some(&parts.policy),
+            Self::Tcp(parts) => Some(&parts.policy),
+            Self::Outbound(parts) => Some(&parts.policy),
+            Self::Companion(_) | Self::Certificates(_) => None,
+        }
+    }
+
+    /// The role, in a word.
+    #[must_use]
+    pub const fn role(&self) -> &'static str {
+        match self {
+            Self::Inbound(_) => "inbound",
+            Self::Tcp(_) => "tcp",
+            Self::Companion(_) => "companion",
+            Self::Outbound(_) => "outbound",
+            Self::Certificates(_) => "certificates",
+        }
+    }
+}
+
 /// The HTTP role's.
 #[derive(Debug)]
 pub struct InboundParts {

@@ -19,6 +19,13 @@ impl Fault {
         Self { pointer, kind }
     }
 
+    /// The same fault in a document that holds this one at `prefix` (a JSON pointer).
+    #[must_use]
+    pub fn under(mut self, prefix: &str) -> Self {
+        self.pointer.insert_str(0, prefix);
+        self
+    }
+
     /// Where, as a JSON pointer (RFC 6901); empty for the whole document.
     #[must_use]
     pub fn pointer(&self) -> &str {

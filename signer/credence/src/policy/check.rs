@@ -1,7 +1,7 @@
 //! `credence policy check`: all that is wrong with a policy.
 
 use super::{
-    document::{self, Faulty},
+    document::{self, Document, Faulty},
     print, print_json,
 };
 use crate::{cli::CheckArguments, failure::Failure};
@@ -15,13 +15,20 @@ use serde_json::json;
 pub(crate) fn run(arguments: &CheckArguments) -> Result<(), Failure> {
     let path = &arguments.file;
     match document::judge(path)? {
-        Ok(policy) if arguments.json => print_json(&json!({
+        Ok(Document::Other(role)) if arguments.json => {
+            print_json(&json!({"ok": true, "role": role}))
+        }
+        Ok(Document::Other(role)) => {
+            let text = format!("{}: a configuration of the role {role}", path.display());
+            print(&format!("{text}, which decides nothing\n"))
+        }
+        Ok(Document::Policy(policy)) if arguments.json => print_json(&json!({
             "ok": true,
             "rules": policy.rules(),
             "servers": policy.server_names().len(),
             "needs": needs(&policy),
         })),
-        Ok(policy) => print(&format!("{}: {}\n", path.display(), summary(&policy))),
+        Ok(Document::Policy(policy)) => print(&format!("{}: {}\n", path.display(), summary(&policy))),
         Err(faults) if arguments.json => {
             let count = faults.iter().count() + faults.unlisted();
             print_json(&told(&faults))?;
