@@ -179,6 +179,11 @@ fn issuer_key_id(certificate: &X509Certificate<'_>) -> Result<Option<Box<[u8]>>,
 fn spiffe_id(certificate: &X509Certificate<'_>) -> Result<SpiffeId, PeerRejection> {
     let uri = only(uris(only(san_extensions(certificate))?)?)?;
     let id = SpiffeId::new(uri).map_err(|_| PeerRejection::NotSpiffe)?;
+    // Capitals in the scheme or the trust domain are another spelling of an ID, which an Envoy and a
+    // policy would not take for the same.
+    if id.to_string() != uri {
+        return Err(PeerRejection::NotSpiffe);
+    }
     if id.path().is_empty() {
         return Err(PeerRejection::NoPath);
     }

@@ -152,7 +152,14 @@ fn a_rejection_says_what_is_wrong() {
     assert_eq!(rejection(&[]), PeerRejection::NoUri);
     assert_eq!(rejection(&[id, id]), PeerRejection::SeveralUris);
     assert_eq!(rejection(&["spiffe://example.org"]), PeerRejection::NoPath);
-    assert_eq!(rejection(&["urn:a"]), PeerRejection::NotSpiffe);
+    for uri in [
+        "urn:a",
+        "spiffe://EXAMPLE.org/a",
+        "SPIFFE://example.org/a",
+        "spiffe://example.org/a/",
+    ] {
+        assert_eq!(rejection(&[uri]), PeerRejection::NotSpiffe, "{uri}");
+    }
 }
 
 #[test]
