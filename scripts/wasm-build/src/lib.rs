@@ -60,7 +60,7 @@ pub fn build(what: &WasmPackage<'_>, variable: &str) -> Result<PathBuf, BuildErr
         .copied()
         .chain(["Cargo.toml", "Cargo.lock"])
     {
-        println!("cargo::rerun-if-changed={}", root.join(source).display());
+        println!("cargo::rerun-if-changed={}{source}", up(&root));
     }
     println!("cargo::rerun-if-env-changed=CARGO_TARGET_DIR");
     let target_dir =
@@ -79,6 +79,19 @@ pub fn build(what: &WasmPackage<'_>, variable: &str) -> Result<PathBuf, BuildErr
     }
     println!("cargo::rustc-env={variable}={}", wasm.display());
     Ok(wasm)
+}
+
+/// The way from the package being built to the workspace. A relative one: two checkouts that share a target
+/// folder share what cargo remembers, and an absolute one would have the second watch the first.
+fn up(root: &Path) -> String {
+    let package = env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+    let below = package
+        .as_deref()
+        .and_then(|dir| dir.strip_prefix(root).ok());
+    below.map_or_else(
+        || format!("{}/", root.display()),
+        |below| "../".repeat(below.components().count()),
+    )
 }
 
 fn workspace_root() -> Result<PathBuf, BuildError> {

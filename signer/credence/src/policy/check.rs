@@ -28,7 +28,9 @@ pub(crate) fn run(arguments: &CheckArguments) -> Result<(), Failure> {
             "servers": policy.server_names().len(),
             "needs": needs(&policy),
         })),
-        Ok(Document::Policy(policy)) => print(&format!("{}: {}\n", path.display(), summary(&policy))),
+        Ok(Document::Policy(policy)) => {
+            print(&format!("{}: {}\n", path.display(), summary(&policy)))
+        }
         Err(faults) if arguments.json => {
             let count = faults.iter().count() + faults.unlisted();
             print_json(&told(&faults))?;
