@@ -8,6 +8,7 @@
     reason = "a test that cannot go on has to fail loudly"
 )]
 
+mod corporate;
 mod mutations;
 mod names;
 mod world;
