@@ -3,13 +3,17 @@
 //! Envoy has verified the chain at the handshake. What is left is to say, strictly, which SPIFFE ID the leaf carries
 //! (X509-SVID §2, §5.2): exactly one, in exactly one place.
 
-use credence_policy::{Policy, SpiffeId, TrustDomain};
+use std::rc::Rc;
+
+use credence_policy::SpiffeId;
 use x509_parser::{
     certificate::X509Certificate,
     extensions::{GeneralName, ParsedExtension, SubjectAlternativeName, X509Extension},
     oid_registry::OID_X509_EXT_SUBJECT_ALT_NAME,
     prelude::FromDer,
 };
+
+use crate::time::Millis;
 
 /// Bytes of PEM that are looked at. A leaf with an RSA-4096 key and a SPIFFE ID of 2048 bytes has
 /// some 6 KiB.
@@ -22,9 +26,11 @@ const LABEL: &str = "CERTIFICATE";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Peer {
     id: SpiffeId,
+    text: Rc<str>,
     not_before: i64,
     not_after: i64,
     serial: Box<[u8]>,
+    issuer_key_id: Option<Box<[u8]>>,
 }
 
 impl Peer {
@@ -32,6 +38,12 @@ impl Peer {
     #[must_use]
     pub fn id(&self) -> &SpiffeId {
         &self.id
+    }
+
+    /// Its SPIFFE ID as text.
+    #[must_use]
+    pub fn text(&self) -> &Rc<str> {
+        &self.text
     }
 
     /// The first second of its validity, in seconds since 1970 (RFC 5280 §4.1.2.5).
@@ -52,10 +64,17 @@ impl Peer {
         &self.serial
     }
 
-    /// Whether it has ended: `notAfter` itself is still valid (RFC 5280 §4.1.2.5).
+    /// The key identifier of who issued it (RFC 5280 §4.2.1.1), if it says.
     #[must_use]
-    pub fn has_expired(&self, now: i64) -> bool {
-        now > self.not_after
+    pub fn issuer_key_id(&self) -> Option<&[u8]> {
+        self.issuer_key_id.as_deref()
+    }
+
+    /// Whether it has ended, with so many seconds of patience on top. The second of `notAfter` is its
+    /// last: it has ended a millisecond after that second began.
+    #[must_use]
+    pub fn has_expired(&self, now: Millis, skew: u32) -> bool {
+        now.is_after_second(self.not_after.saturating_add(skew.into()))
     }
 }
 
@@ -86,16 +105,13 @@ pub enum PeerRejection {
     /// The SPIFFE ID is a trust domain's own (X509-SVID §5.2: a leaf's has a path).
     #[error("the SPIFFE ID of the peer's certificate names a trust domain, not a workload")]
     NoPath,
-    /// Its trust domain is not accepted by the policy.
-    #[error("the peer is of trust domain {0}, which this service does not accept")]
-    TrustDomain(TrustDomain),
 }
 
 /// Reads a peer from the PEM of its leaf.
 ///
 /// # Errors
 /// [`PeerRejection`]: what is wrong with the certificate.
-pub fn peer_from_pem(pem: &[u8], policy: &Policy) -> Result<Peer, PeerRejection> {
+pub fn peer_from_pem(pem: &[u8]) -> Result<Peer, PeerRejection> {
     let der = der_of(pem)?;
     let (rest, certificate) =
         X509Certificate::from_der(&der).map_err(|_| PeerRejection::Certificate)?;
@@ -104,14 +120,13 @@ pub fn peer_from_pem(pem: &[u8], policy: &Policy) -> Result<Peer, PeerRejection>
     }
     refuse_authority(&certificate)?;
     let id = spiffe_id(&certificate)?;
-    if !policy.accepts(id.trust_domain()) {
-        return Err(PeerRejection::TrustDomain(id.trust_domain().clone()));
-    }
     Ok(Peer {
+        text: id.to_string().into(),
         id,
         not_before: certificate.validity().not_before.timestamp(),
         not_after: certificate.validity().not_after.timestamp(),
         serial: certificate.tbs_certificate.raw_serial().into(),
+        issuer_key_id: issuer_key_id(&certificate)?,
     })
 }
 
@@ -144,9 +159,31 @@ fn refuse_authority(certificate: &X509Certificate<'_>) -> Result<(), PeerRejecti
     Ok(())
 }
 
+/// The extension may not be there twice (RFC 5280 §4.2): a deny list would not know which one counts.
+fn issuer_key_id(certificate: &X509Certificate<'_>) -> Result<Option<Box<[u8]>>, PeerRejection> {
+    let mut found = certificate.extensions().iter().filter_map(|extension| {
+        match extension.parsed_extension() {
+            ParsedExtension::AuthorityKeyIdentifier(issuer) => Some(issuer),
+            _ => None,
+        }
+    });
+    let first = found.next();
+    if found.next().is_some() {
+        return Err(PeerRejection::Certificate);
+    }
+    Ok(first
+        .and_then(|issuer| issuer.key_identifier.as_ref())
+        .map(|id| id.0.into()))
+}
+
 fn spiffe_id(certificate: &X509Certificate<'_>) -> Result<SpiffeId, PeerRejection> {
     let uri = only(uris(only(san_extensions(certificate))?)?)?;
     let id = SpiffeId::new(uri).map_err(|_| PeerRejection::NotSpiffe)?;
+    // Capitals in the scheme or the trust domain are another spelling of an ID, which an Envoy and a
+    // policy would not take for the same.
+    if id.to_string() != uri {
+        return Err(PeerRejection::NotSpiffe);
+    }
     if id.path().is_empty() {
         return Err(PeerRejection::NoPath);
     }

@@ -1,15 +1,23 @@
-//! What becomes of a request.
+//! What becomes of a request or a connection.
 
-use credence_policy::{Decision, Reason as PolicyReason, SpiffeId};
+use std::rc::Rc;
 
-use crate::peer::PeerRejection;
+use credence_policy::{Decision, Outcome};
 
-/// What becomes of a request.
-#[derive(Debug, Clone, PartialEq, Eq)]
+use crate::{
+    certificate::Certificate,
+    connections::Subject,
+    peer::{Peer, PeerRejection},
+    ports::Unreadable,
+    reason::Reason,
+};
+
+/// What becomes of a request or a connection.
+#[derive(Debug, Clone)]
 pub enum Verdict {
     /// It goes on.
     Continue(Pass),
-    /// It is answered here, and goes nowhere.
+    /// It is answered or closed here, and goes nowhere.
     Refuse(Refusal),
 }
 
@@ -22,23 +30,60 @@ impl Verdict {
             Self::Refuse(refusal) => refusal.reason,
         }
     }
+
+    /// Whether it is a refusal, or would be if nothing were a dry run.
+    #[must_use]
+    pub fn is_remarkable(&self) -> bool {
+        match self {
+            Self::Continue(pass) => pass.would().is_some(),
+            Self::Refuse(_) => true,
+        }
+    }
+
+    /// What the access log is told.
+    #[must_use]
+    pub fn note(&self) -> Note {
+        match self {
+            Self::Continue(pass) => pass.note(),
+            Self::Refuse(refusal) => refusal.note(),
+        }
+    }
 }
 
-/// The one place where a request is denied: every failure on the way to a decision comes here.
+/// What the access log is told of a decision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    /// The peer's SPIFFE ID.
+    pub peer: Option<Rc<str>>,
+    /// Why.
+    pub reason: Reason,
+    /// The rule that decided.
+    pub rule: Option<String>,
+    /// What a dry run would have refused it for: a rule's name, or a reason in parentheses.
+    pub would: Option<String>,
+}
+
+/// The one place where something is denied: every failure on the way to a decision comes here.
 #[must_use]
 pub fn refuse(refusal: Refusal) -> Verdict {
     Verdict::Refuse(refusal)
 }
 
 /// Leave to go on. Only an allowing decision of a policy makes one.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Pass {
     decision: Decision,
+    subject: Subject,
 }
 
 impl Pass {
-    pub(crate) fn new(decision: Decision) -> Self {
-        Self { decision }
+    /// If the decision allows it.
+    pub(crate) fn of(decision: Decision, subject: &Subject) -> Result<Self, Decision> {
+        if !decision.is_allowed() {
+            return Err(decision);
+        }
+        let subject = subject.clone();
+        Ok(Self { decision, subject })
     }
 
     /// The decision behind it.
@@ -46,14 +91,65 @@ impl Pass {
     pub fn decision(&self) -> &Decision {
         &self.decision
     }
+
+    pub(crate) fn subject(&self) -> &Subject {
+        &self.subject
+    }
+
+    /// The verified identity of the peer, if it has one.
+    #[must_use]
+    pub fn peer(&self) -> Option<&Rc<str>> {
+        peer_of(&self.subject).map(Peer::text)
+    }
+
+    /// Whether the peer showed no certificate that counts.
+    #[must_use]
+    pub fn is_anonymous(&self) -> bool {
+        peer_of(&self.subject).is_none()
+    }
+
+    /// What a dry run would have refused it for: a rule's name, or a reason in parentheses.
+    #[must_use]
+    pub fn would(&self) -> Option<String> {
+        if let Subject::Rejected(certificate) = &self.subject {
+            let reason = certificate.peer().err().map(Reason::from)?;
+            return Some(format!("({})", reason.label()));
+        }
+        let would = self.decision.would().filter(|would| !would.is_allowed())?;
+        Some(label_of(would))
+    }
+
+    fn note(&self) -> Note {
+        Note {
+            peer: self.peer().cloned(),
+            reason: self.decision.reason().into(),
+            rule: self.decision.rule().map(str::to_owned),
+            would: self.would(),
+        }
+    }
 }
 
-/// The answer to a request that is denied.
+fn label_of(would: &Outcome) -> String {
+    match would.rule() {
+        Some(rule) => rule.name().to_owned(),
+        None => format!("({})", would.reason().label()),
+    }
+}
+
+fn peer_of(subject: &Subject) -> Option<&Peer> {
+    match subject {
+        Subject::Peer(certificate) => certificate.peer().ok(),
+        Subject::Anonymous | Subject::Rejected(_) => None,
+    }
+}
+
+/// The answer to what is denied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     reason: Reason,
     what: String,
-    rule: Option<String>,
+    peer: Option<Rc<str>>,
+    decision: Option<Box<Decision>>,
 }
 
 impl Refusal {
@@ -63,44 +159,65 @@ impl Refusal {
         Self {
             reason,
             what: reason.sentence().to_owned(),
-            rule: None,
+            peer: None,
+            decision: None,
         }
     }
 
-    pub(crate) fn by_certificate(rejection: PeerRejection) -> Self {
+    pub(crate) fn by_certificate(rejection: &PeerRejection) -> Self {
         Self {
             what: rejection.to_string(),
             ..Self::new(rejection.into())
         }
     }
 
-    pub(crate) fn by_policy(peer: &SpiffeId, decision: &Decision) -> Self {
-        let reason = decision.reason();
+    pub(crate) fn by_policy(subject: &Subject, decision: &Decision) -> Self {
+        let peer = peer_of(subject).map(|peer| Rc::clone(peer.text()));
         Self {
-            reason: reason.into(),
-            what: format!("{peer} is denied: {}", reason.sentence()),
-            rule: decision.rule().map(str::to_owned),
+            decision: Some(Box::new(decision.clone())),
+            ..Self::of_peer(peer, decision.reason().into())
         }
     }
 
-    pub(crate) fn expired(peer: &SpiffeId) -> Self {
-        let reason = Reason::PeerExpired;
+    pub(crate) fn by_state(certificate: &Certificate, reason: Reason) -> Self {
+        let peer = certificate.peer().ok();
+        Self::of_peer(peer.map(|peer| Rc::clone(peer.text())), reason)
+    }
+
+    pub(crate) fn of_server(server: &str, reason: Reason) -> Self {
         Self {
-            what: format!("{peer}: {}", reason.sentence()),
+            what: format!("{server}: {}", reason.sentence()),
             ..Self::new(reason)
         }
     }
 
-    /// The HTTP status of the answer.
-    #[must_use]
-    pub fn status(&self) -> u32 {
-        self.reason.status()
+    fn of_peer(peer: Option<Rc<str>>, reason: Reason) -> Self {
+        let what = match &peer {
+            Some(peer) => format!("{peer} is denied: {}", reason.sentence()),
+            None => reason.sentence().to_owned(),
+        };
+        Self {
+            what,
+            peer,
+            ..Self::new(reason)
+        }
     }
 
     /// Why.
     #[must_use]
     pub fn reason(&self) -> Reason {
         self.reason
+    }
+
+    pub(crate) fn decision(&self) -> Option<&Decision> {
+        self.decision.as_deref()
+    }
+
+    /// Whether another connection, with another certificate, could be let in: 421 tells a client to try
+    /// that (RFC 9110 §15.5.20). Trying again does not help against any other reason.
+    #[must_use]
+    pub fn is_of_the_connection(&self) -> bool {
+        matches!(self.reason, Reason::PeerExpired | Reason::PeerRevoked)
     }
 
     /// The answer's body: one line of text that a person can act on, and the reason's label.
@@ -114,147 +231,30 @@ impl Refusal {
     #[must_use]
     pub fn details(&self) -> String {
         let label = self.reason.label();
-        match &self.rule {
+        match self.rule() {
             None => format!("credence_denied_{label}"),
             Some(rule) => format!("credence_denied_{label}:{rule}"),
         }
     }
-}
 
-/// Why a request was let through or refused: every value that the metric's `reason` can have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Reason {
-    /// The policy decided.
-    Policy(PolicyReason),
-    /// The filter has no policy, which Envoy should never let happen.
-    NotConfigured,
-    /// The host did not say what the decision hangs on, or not in the form that it should.
-    HostFailure,
-    /// No TLS, or the peer presented no certificate.
-    NoCertificate,
-    /// [`PeerRejection::TooLarge`], [`PeerRejection::Pem`] and [`PeerRejection::Certificate`].
-    PeerMalformed,
-    /// [`PeerRejection::Authority`].
-    PeerIsAuthority,
-    /// [`PeerRejection::NoUri`].
-    PeerNoUri,
-    /// [`PeerRejection::SeveralUris`].
-    PeerSeveralUris,
-    /// [`PeerRejection::NotSpiffe`] and [`PeerRejection::NoPath`].
-    PeerNotSpiffe,
-    /// [`PeerRejection::TrustDomain`].
-    PeerTrustDomain,
-    /// The peer's certificate was good at the handshake and has ended since.
-    PeerExpired,
-}
+    fn rule(&self) -> Option<&str> {
+        self.decision()?.rule()
+    }
 
-impl Reason {
-    /// How many there are.
-    pub const COUNT: usize = 10 + PolicyReason::ALL.len();
-
-    /// Every reason.
-    pub const ALL: [Self; Self::COUNT] = [
-        Self::Policy(PolicyReason::AllowRule),
-        Self::Policy(PolicyReason::DenyRule),
-        Self::Policy(PolicyReason::NoRule),
-        Self::Policy(PolicyReason::PathMissing),
-        Self::Policy(PolicyReason::PathNotCanonical),
-        Self::NotConfigured,
-        Self::HostFailure,
-        Self::NoCertificate,
-        Self::PeerMalformed,
-        Self::PeerIsAuthority,
-        Self::PeerNoUri,
-        Self::PeerSeveralUris,
-        Self::PeerNotSpiffe,
-        Self::PeerTrustDomain,
-        Self::PeerExpired,
-    ];
-
-    /// The stable `snake_case` name in metrics and logs.
+    /// What the access log is told.
     #[must_use]
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Policy(reason) => reason.label(),
-            Self::NotConfigured => "not_configured",
-            Self::HostFailure => "host_failure",
-            Self::NoCertificate => "no_certificate",
-            Self::PeerMalformed => "peer_malformed",
-            Self::PeerIsAuthority => "peer_is_authority",
-            Self::PeerNoUri => "peer_no_uri",
-            Self::PeerSeveralUris => "peer_several_uris",
-            Self::PeerNotSpiffe => "peer_not_spiffe",
-            Self::PeerTrustDomain => "peer_trust_domain",
-            Self::PeerExpired => "peer_expired",
-        }
-    }
-
-    /// Whether a request is let through for it.
-    #[must_use]
-    pub const fn allows(self) -> bool {
-        match self {
-            Self::Policy(reason) => reason.allows(),
-            Self::NotConfigured
-            | Self::HostFailure
-            | Self::NoCertificate
-            | Self::PeerMalformed
-            | Self::PeerIsAuthority
-            | Self::PeerNoUri
-            | Self::PeerSeveralUris
-            | Self::PeerNotSpiffe
-            | Self::PeerTrustDomain
-            | Self::PeerExpired => false,
-        }
-    }
-
-    /// 421 tells a client to try again on another connection (RFC 9110 §15.5.20), which is what
-    /// helps once its certificate has been renewed; 403 is for what trying again does not help.
-    const fn status(self) -> u32 {
-        match self {
-            Self::PeerExpired => 421,
-            _ => 403,
-        }
-    }
-
-    const fn sentence(self) -> &'static str {
-        match self {
-            Self::Policy(reason) => reason.sentence(),
-            Self::NotConfigured => "the filter has no policy, so nothing is let through",
-            Self::HostFailure => "the proxy did not say who the peer is or what it asks for",
-            Self::NoCertificate => {
-                "the connection has no client certificate; connect with mutual TLS and an X.509-SVID"
-            }
-            Self::PeerMalformed => "the peer's certificate cannot be read",
-            Self::PeerIsAuthority => "the peer's certificate is one of a CA",
-            Self::PeerNoUri => "the peer's certificate has no URI SAN",
-            Self::PeerSeveralUris => "the peer's certificate has more than one URI SAN",
-            Self::PeerNotSpiffe => "the peer's certificate carries no workload's SPIFFE ID",
-            Self::PeerTrustDomain => "the peer's trust domain is not accepted",
-            Self::PeerExpired => {
-                "its certificate has ended since the connection was made; connect again with the \
-                 renewed one"
-            }
+    pub fn note(&self) -> Note {
+        Note {
+            peer: self.peer.clone(),
+            reason: self.reason,
+            rule: self.rule().map(str::to_owned),
+            would: None,
         }
     }
 }
 
-impl From<PolicyReason> for Reason {
-    fn from(reason: PolicyReason) -> Self {
-        Self::Policy(reason)
-    }
-}
-
-impl From<PeerRejection> for Reason {
-    fn from(rejection: PeerRejection) -> Self {
-        match rejection {
-            PeerRejection::TooLarge | PeerRejection::Pem | PeerRejection::Certificate => {
-                Self::PeerMalformed
-            }
-            PeerRejection::Authority => Self::PeerIsAuthority,
-            PeerRejection::NoUri => Self::PeerNoUri,
-            PeerRejection::SeveralUris => Self::PeerSeveralUris,
-            PeerRejection::NotSpiffe | PeerRejection::NoPath => Self::PeerNotSpiffe,
-            PeerRejection::TrustDomain(_) => Self::PeerTrustDomain,
-        }
+impl From<Unreadable> for Refusal {
+    fn from(Unreadable: Unreadable) -> Self {
+        Self::new(Reason::HostFailure)
     }
 }

@@ -1,65 +1,119 @@
 //! The JSON document, section by section: a raw shape first, then its meaning.
 
-use std::collections::{HashMap, HashSet};
+use std::{collections::BTreeMap, fmt};
 
-use serde::Deserialize;
+use serde::{
+    Deserialize, Deserializer,
+    de::{MapAccess, Visitor},
+};
 use serde_json::value::RawValue;
 use spiffe::TrustDomain;
 
 use crate::{
+    domains::TrustDomains,
+    engine::Mode,
     fault::{Collector, FaultKind, Faults, quote, read_json},
     limits,
-    path::PathPattern,
-    principal::Principal,
+    rule::Rule,
+    rules::RuleReader,
+    server::Servers,
 };
 
 /// A policy whose every part is valid, not compiled yet.
 #[derive(Debug)]
 pub(crate) struct Document {
-    pub(crate) trust_domains: HashSet<TrustDomain>,
+    pub(crate) domains: TrustDomains,
+    pub(crate) mode: Mode,
+    pub(crate) port_modes: BTreeMap<u16, Mode>,
+    pub(crate) allow_by_default: bool,
+    pub(crate) dry_run: bool,
     pub(crate) rules: Vec<Rule>,
-}
-
-#[derive(Debug)]
-pub(crate) struct Rule {
-    pub(crate) name: String,
-    pub(crate) action: Action,
-    pub(crate) principals: Vec<Principal>,
-    /// None: every path, the request's path is not looked at.
-    pub(crate) paths: Option<Vec<PathPattern>>,
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-pub(crate) enum Action {
-    #[default]
-    #[serde(rename = "ALLOW")]
-    Allow,
-    #[serde(rename = "DENY")]
-    Deny,
+    pub(crate) servers: Servers,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct RawDocument {
     trust_domains: Vec<String>,
-    /// Each is read by itself, so that one of the wrong shape does not hide the next.
-    rules: Vec<Box<RawValue>>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct RawRule {
-    name: String,
     #[serde(default)]
-    action: Action,
-    principals: Vec<String>,
-    #[serde(default, deserialize_with = "present")]
-    paths: Option<Vec<String>>,
+    trust_domain_aliases: Vec<String>,
+    #[serde(default)]
+    mtls: RawMtls,
+    #[serde(default)]
+    port_level_mtls: RawPorts,
+    #[serde(default)]
+    default_action: Default,
+    #[serde(default)]
+    dry_run: bool,
+    /// Each is read by itself, so that one of the wrong shape does not hide the next.
+    #[serde(default)]
+    rules: Vec<Box<RawValue>>,
+    #[serde(default)]
+    servers: Vec<Box<RawValue>>,
+    #[serde(default)]
+    default_server_action: Default,
 }
 
-/// A field that may be left out but not be null: null could be meant as "no path".
-fn present<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Vec<String>>, D::Error> {
-    Vec::deserialize(from).map(Some)
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawMtls {
+    #[serde(default)]
+    mode: RawMode,
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+enum RawMode {
+    #[default]
+    Unset,
+    Strict,
+    Permissive,
+    Disable,
+}
+
+impl RawMode {
+    fn or(self, inherited: Mode) -> Mode {
+        match self {
+            Self::Unset => inherited,
+            Self::Strict => Mode::Strict,
+            Self::Permissive => Mode::Permissive,
+            Self::Disable => Mode::Disable,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+enum Default {
+    #[default]
+    Deny,
+    Allow,
+}
+
+/// Modes by port, each as it was written: a map would let a repeated port pass.
+#[derive(Default)]
+struct RawPorts(Vec<(String, RawMtls)>);
+
+impl<'de> Deserialize<'de> for RawPorts {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Ports;
+        impl<'de> Visitor<'de> for Ports {
+            type Value = RawPorts;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a map from ports to modes")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawPorts, A::Error> {
+                let mut ports = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    ports.push(entry);
+                }
+                Ok(RawPorts(ports))
+            }
+        }
+        from.deserialize_map(Ports)
+    }
 }
 
 impl Document {
@@ -69,39 +123,75 @@ impl Document {
         }
         let raw: RawDocument = read_json(json)?;
         let mut faults = Collector::default();
-        let trust_domains = trust_domains(&raw.trust_domains, &mut faults);
-        let mut reader = RuleReader::new(&trust_domains, faults);
+        let Some(domains) = trust_domains(&raw, &mut faults) else {
+            return Err(faults.into_faults());
+        };
+        let mode = raw.mtls.mode.or(Mode::Strict);
+        let port_modes = port_modes(&raw.port_level_mtls, mode, &mut faults);
+        let mut reader = RuleReader::new(&domains, faults);
         let rules = reader.rules(&raw.rules);
-        reader.faults.finish(()).map(|()| Self {
-            trust_domains,
+        let mut faults = reader.into_faults();
+        let allow_servers = raw.default_server_action == Default::Allow;
+        let servers = Servers::read(&raw.servers, allow_servers, &domains, &mut faults);
+        faults.finish(Self {
+            domains,
+            mode,
+            port_modes,
+            allow_by_default: raw.default_action == Default::Allow,
+            dry_run: raw.dry_run,
             rules,
+            servers,
         })
     }
 }
 
-fn trust_domains(names: &[String], faults: &mut Collector) -> HashSet<TrustDomain> {
+/// The domains that are right, so that the rules can be judged too; none if there is none to judge by.
+fn trust_domains(raw: &RawDocument, faults: &mut Collector) -> Option<TrustDomains> {
     let at = "/trustDomains";
-    let mut accepted = HashSet::new();
-    if names.is_empty() {
+    if raw.trust_domains.is_empty() {
         faults.add(at.to_owned(), FaultKind::NoTrustDomain);
     }
-    if !faults.at_most(at, "trust domains", names.len(), limits::MAX_TRUST_DOMAINS) {
-        return accepted;
+    let count = raw.trust_domains.len() + raw.trust_domain_aliases.len();
+    if !faults.at_most(&at, "trust domains", count, limits::MAX_TRUST_DOMAINS) {
+        return None;
     }
-    for (index, name) in names.iter().enumerate() {
-        let pointer = format!("{at}/{index}");
-        let result = trust_domain(name).and_then(|domain| {
-            if accepted.insert(domain) {
-                return Ok(());
-            }
-            Err(FaultKind::TrustDomainTwice(name.clone()))
-        });
-        faults.keep(pointer, result);
-    }
-    accepted
+    let listed = domains_of(at, &raw.trust_domains, &[], faults);
+    let aliases = domains_of(
+        "/trustDomainAliases",
+        &raw.trust_domain_aliases,
+        &listed,
+        faults,
+    );
+    let mut listed = listed.into_iter();
+    listed
+        .next()
+        .map(|own| TrustDomains::new(own, aliases, listed))
 }
 
-fn trust_domain(name: &str) -> Result<TrustDomain, FaultKind> {
+fn domains_of(
+    at: &str,
+    names: &[String],
+    taken: &[TrustDomain],
+    faults: &mut Collector,
+) -> Vec<TrustDomain> {
+    let mut domains: Vec<TrustDomain> = Vec::new();
+    for (index, name) in names.iter().enumerate() {
+        let result = trust_domain(name).and_then(|domain| {
+            if domains.contains(&domain) {
+                return Err(FaultKind::TrustDomainTwice(name.clone()));
+            }
+            if taken.contains(&domain) {
+                return Err(FaultKind::AliasOfItself(name.clone()));
+            }
+            Ok(domain)
+        });
+        domains.extend(faults.keep(format!("{at}/{index}"), result));
+    }
+    domains
+}
+
+/// A trust domain in its canonical spelling.
+pub(crate) fn trust_domain(name: &str) -> Result<TrustDomain, FaultKind> {
     let wrong = |why: String| FaultKind::TrustDomain {
         quoted: quote(name),
         why,
@@ -113,134 +203,28 @@ fn trust_domain(name: &str) -> Result<TrustDomain, FaultKind> {
     Ok(domain)
 }
 
-/// Reads rules and keeps what spans them: their names, their totals, their faults.
-struct RuleReader<'a> {
-    trust_domains: &'a HashSet<TrustDomain>,
-    named: HashMap<String, usize>,
-    principals: usize,
-    paths: usize,
-    faults: Collector,
-}
-
-impl<'a> RuleReader<'a> {
-    fn new(trust_domains: &'a HashSet<TrustDomain>, faults: Collector) -> Self {
-        Self {
-            trust_domains,
-            named: HashMap::new(),
-            principals: 0,
-            paths: 0,
-            faults,
-        }
+fn port_modes(raw: &RawPorts, inherited: Mode, faults: &mut Collector) -> BTreeMap<u16, Mode> {
+    let at = "/portLevelMtls";
+    let mut modes = BTreeMap::new();
+    if !faults.at_most(&at, "ports", raw.0.len(), limits::MAX_PORT_MODES) {
+        return modes;
     }
-
-    fn rules(&mut self, raw: &[Box<RawValue>]) -> Vec<Rule> {
-        if !self
-            .faults
-            .at_most("/rules", "rules", raw.len(), limits::MAX_RULES)
-        {
-            return Vec::new();
-        }
-        let rules = raw
-            .iter()
-            .enumerate()
-            .filter_map(|(index, json)| self.rule(index, json))
-            .collect();
-        self.totals();
-        rules
-    }
-
-    fn totals(&mut self) {
-        for (what, count, max) in [
-            ("principals in all", self.principals, limits::MAX_PRINCIPALS),
-            ("paths in all", self.paths, limits::MAX_PATHS),
-        ] {
-            self.faults.at_most("/rules", what, count, max);
-        }
-    }
-
-    fn rule(&mut self, index: usize, json: &RawValue) -> Option<Rule> {
-        let at = format!("/rules/{index}");
-        let raw: RawRule = match read_json(json.get().as_bytes()) {
-            Ok(raw) => raw,
-            Err(faults) => {
-                self.faults.extend(faults.under(&at));
-                return None;
+    for (text, mtls) in &raw.0 {
+        let result = port(text).and_then(|port| {
+            if modes.insert(port, mtls.mode.or(inherited)).is_some() {
+                return Err(FaultKind::PortTwice(port));
             }
-        };
-        self.principals += raw.principals.len();
-        self.paths += raw.paths.as_ref().map_or(0, Vec::len);
-        let name = self.name(index, raw.name);
-        let principals = self.principals(&format!("{at}/principals"), &raw.principals);
-        let paths = raw
-            .paths
-            .map(|paths| self.paths(&format!("{at}/paths"), &paths));
-        Some(Rule {
-            name: name?,
-            action: raw.action,
-            principals,
-            paths,
-        })
+            Ok(())
+        });
+        faults.keep(format!("{at}/{}", crate::fault::escape(text)), result);
     }
-
-    fn name(&mut self, index: usize, name: String) -> Option<String> {
-        let pointer = format!("/rules/{index}/name");
-        let kind = if !is_rule_name(&name) {
-            FaultKind::RuleName(quote(&name))
-        } else if let Some(first) = self.named.get(&name) {
-            let first = *first;
-            FaultKind::RuleNameTwice { name, first }
-        } else {
-            self.named.insert(name.clone(), index);
-            return Some(name);
-        };
-        self.faults.add(pointer, kind);
-        None
-    }
-
-    fn principals(&mut self, at: &str, texts: &[String]) -> Vec<Principal> {
-        if texts.is_empty() {
-            self.faults.add(at.to_owned(), FaultKind::NoPrincipal);
-        }
-        let mut principals = Vec::with_capacity(texts.len());
-        for (index, text) in texts.iter().enumerate() {
-            let result = self.principal(text);
-            principals.extend(self.faults.keep(format!("{at}/{index}"), result));
-        }
-        principals
-    }
-
-    fn principal(&self, text: &str) -> Result<Principal, FaultKind> {
-        let principal = Principal::new(text).map_err(|why| FaultKind::Principal {
-            quoted: quote(text),
-            why,
-        })?;
-        if !self.trust_domains.contains(principal.trust_domain()) {
-            let domain = principal.trust_domain().to_string();
-            return Err(FaultKind::ForeignPrincipal(domain));
-        }
-        Ok(principal)
-    }
-
-    fn paths(&mut self, at: &str, texts: &[String]) -> Vec<PathPattern> {
-        if texts.is_empty() {
-            self.faults.add(at.to_owned(), FaultKind::NoPath);
-        }
-        let mut paths = Vec::with_capacity(texts.len());
-        for (index, text) in texts.iter().enumerate() {
-            let result = PathPattern::new(text).map_err(|why| FaultKind::Path {
-                quoted: quote(text),
-                why,
-            });
-            paths.extend(self.faults.keep(format!("{at}/{index}"), result));
-        }
-        paths
-    }
+    modes
 }
 
-/// The characters that access logs and metric labels carry as they are.
-fn is_rule_name(name: &str) -> bool {
-    (1..=limits::MAX_RULE_NAME_BYTES).contains(&name.len())
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"-_./".contains(&byte))
+fn port(text: &str) -> Result<u16, FaultKind> {
+    let plain = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
+    text.parse()
+        .ok()
+        .filter(|port| plain && *port != 0)
+        .ok_or_else(|| FaultKind::Port(quote(text)))
 }

@@ -1,61 +1,113 @@
-//! The compiled policy.
+//! The compiled policy: narrowed once for a connection, asked for each request.
 //!
-//! Rules are indexed by the principals that they name, exact ones by hash and prefixes by one
-//! look-up for each segment of the peer's path, so that the cost does not grow with the number of principals. The
-//! index gives the few rules that speak of one peer; what they decide without the path is decided
-//! when the peer is first seen.
+//! Rules are found by the principals that they name, so that the cost does not grow with their number;
+//! the few that speak of one connection are judged, and what they decide without the request is decided
+//! when the connection is first seen.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, convert::Infallible, net::IpAddr, ops::ControlFlow, sync::Arc};
 
 use spiffe::{SpiffeId, TrustDomain};
 
 use crate::{
-    decision::{Decision, Reason},
-    document::{Action, Document, Rule},
+    decision::{Decision, Outcome, Reason, RuleRef},
+    document::Document,
+    domains::TrustDomains,
     fault::Faults,
-    path::{PathPattern, canonical_path},
-    principal::Principal,
+    index::Index,
+    pattern::PatternSet,
+    pending::{List, Pending, Rules},
+    request::{HangsOnRequest, Once, Request, RequestFacts, Unasked},
+    rule::{Action, ConnectionCondition, Fit, RequestCondition, Rule, Subject},
+    server::{ServerDecision, ServerQuery, Servers},
 };
 
 /// A policy, parsed and compiled. Cloning shares it.
 #[derive(Debug, Clone)]
-pub struct Policy {
-    trust_domains: Arc<HashSet<TrustDomain>>,
-    rules: Arc<[CompiledRule]>,
-    index: Arc<Index>,
-}
-
-/// Which rules speak of whom, keyed by the principal's text; prefixes end in `/`.
-#[derive(Debug, Default)]
-struct Index {
-    exact: HashMap<String, Arc<RulesOf>>,
-    below: HashMap<String, Arc<RulesOf>>,
-}
+pub struct Policy(Arc<Compiled>);
 
 #[derive(Debug)]
-struct CompiledRule {
-    name: Arc<str>,
-    paths: Paths,
+pub(crate) struct Compiled {
+    pub(crate) domains: TrustDomains,
+    pub(crate) mode: Mode,
+    pub(crate) port_modes: BTreeMap<u16, Mode>,
+    pub(crate) allow_by_default: bool,
+    pub(crate) dry_run: bool,
+    pub(crate) rules: Box<[Rule]>,
+    pub(crate) servers: Servers,
+    by_principal: Index,
+    by_path: Index,
+    has_dry_rules: bool,
+    needs: Needs,
 }
 
-/// The patterns of one rule.
-#[derive(Debug, Default)]
-struct Paths {
-    exact: HashSet<Box<str>>,
-    below: HashSet<Box<str>>,
+/// What a peer has to show (Istio's `PeerAuthentication`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Mode {
+    /// Mutual TLS with an identity that is accepted.
+    #[default]
+    Strict,
+    /// Plain text is let on to the rules, as a peer without identity.
+    Permissive,
+    /// No identity is looked at; every peer is without.
+    Disable,
 }
 
-/// The rules that name one principal, by what they need to know; positions in `Policy::rules`,
-/// ascending.
-#[derive(Debug, Default)]
-struct RulesOf {
-    deny_always: Option<usize>,
-    deny_by_path: Vec<usize>,
-    allow_always: Option<usize>,
-    allow_by_path: Vec<usize>,
+/// What a connection is to its policy.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Connection<'a> {
+    /// The identity in the client's certificate; none if it presented none.
+    pub peer: Option<&'a SpiffeId>,
+    /// The port that it came to.
+    pub port: Option<u16>,
+    /// The address that it came from, as the kernel or the PROXY protocol tells it, never a header.
+    pub source: Option<IpAddr>,
+}
+
+/// Which facts about a connection some rule hangs on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// [`Connection::port`].
+    pub port: bool,
+    /// [`Connection::source`].
+    pub source: bool,
+}
+
+/// What a policy says of one connection.
+#[derive(Debug, Clone)]
+pub enum Narrowed {
+    /// The same for whatever is requested on it.
+    Decided(Decision),
+    /// It hangs on the request.
+    ByRequest(RequestPolicy),
+}
+
+/// The rules that speak of one connection and need the request.
+#[derive(Debug, Clone)]
+pub struct RequestPolicy {
+    policy: Policy,
+    left: Left,
+}
+
+/// What is left of the rules for one connection.
+#[derive(Debug, Clone, Default)]
+struct Left {
+    deny: List,
+    allow: List,
+    audit: List,
+}
+
+/// Which rules count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum View {
+    /// Those that are no dry run.
+    Live,
+    All,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Layer {
+    Http,
+    Tcp,
 }
 
 impl Policy {
@@ -69,197 +121,314 @@ impl Policy {
     }
 
     fn compile(document: Document) -> Self {
-        let index = index(&document.rules);
-        Self {
-            trust_domains: Arc::new(document.trust_domains),
-            rules: document.rules.into_iter().map(compile_rule).collect(),
-            index: Arc::new(index),
-        }
+        let rules = document.rules.into_boxed_slice();
+        Self(Arc::new(Compiled {
+            by_principal: Index::new(rules.iter().map(Rule::principals)),
+            by_path: Index::new(rules.iter().map(Rule::paths)),
+            has_dry_rules: rules.iter().any(|rule| rule.dry_run),
+            needs: Needs {
+                port: !document.port_modes.is_empty() || rules.iter().any(Rule::needs_port),
+                source: rules.iter().any(Rule::needs_source),
+            },
+            domains: document.domains,
+            mode: document.mode,
+            port_modes: document.port_modes,
+            allow_by_default: document.allow_by_default,
+            dry_run: document.dry_run,
+            servers: document.servers,
+            rules,
+        }))
+    }
+
+    pub(crate) fn compiled(&self) -> &Compiled {
+        &self.0
     }
 
     /// Whether identities of this trust domain are let in at all.
     #[must_use]
     pub fn accepts(&self, domain: &TrustDomain) -> bool {
-        self.trust_domains.contains(domain)
+        self.0.domains.accepts(domain)
     }
 
     /// How many rules there are.
     #[must_use]
     pub fn rules(&self) -> usize {
-        self.rules.len()
+        self.0.rules.len()
     }
 
-    /// What is left of the policy for one peer.
+    /// The rules' names, in the document's order.
+    pub fn rule_names(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.0.rules.iter().map(|rule| &*rule.name)
+    }
+
+    /// What a peer has to show on this port; where ports differ and it is not known which one it is, what
+    /// is demanded of most.
+    #[must_use]
+    pub fn mode(&self, port: Option<u16>) -> Mode {
+        match port {
+            Some(port) => *self.0.port_modes.get(&port).unwrap_or(&self.0.mode),
+            None if self.0.port_modes.is_empty() => self.0.mode,
+            None => Mode::Strict,
+        }
+    }
+
+    /// Whether the policy as a whole refuses nothing.
+    #[must_use]
+    pub fn is_dry_run(&self) -> bool {
+        self.0.dry_run
+    }
+
+    /// Which facts about a connection have to be known.
+    #[must_use]
+    pub fn needs(&self) -> Needs {
+        self.0.needs
+    }
+
+    /// What the policy expects of a server.
+    #[must_use]
+    pub fn server(&self, query: &ServerQuery<'_>) -> ServerDecision<'_> {
+        self.0.servers.find(query)
+    }
+
+    /// The names of the entries for servers, in the document's order.
+    pub fn server_names(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.0.servers.names()
+    }
+
+    /// What is left of the policy for one connection.
     ///
-    /// The order of rules: `DENY` before `ALLOW`; among these, rules for every path before those
-    /// that need the path; among these, the document's.
+    /// The order of rules: `DENY` before `ALLOW`; among these, rules that need nothing of the request
+    /// before those that do; among these, the document's.
     #[must_use]
-    pub fn for_peer(&self, peer: &SpiffeId) -> PeerPolicy {
-        let found = self.index.find(peer);
-        let by_name = |reason, at: Option<usize>| {
-            let rule = self.rules.get(at?)?;
-            Some(Decision::by_rule(reason, Arc::clone(&rule.name)))
+    pub fn for_connection(&self, connection: &Connection<'_>) -> Narrowed {
+        let left = match self.subject(connection) {
+            Ok(subject) => self.left(&subject, Layer::Http),
+            Err(reason) => return Narrowed::Decided(self.refusal(reason)),
         };
-        let first = |of: fn(&RulesOf) -> Option<usize>| found.iter().filter_map(|r| of(r)).min();
-        if let Some(denied) = by_name(Reason::DenyRule, first(|r| r.deny_always)) {
-            return PeerPolicy::Decided(denied);
-        }
-        let allowed = by_name(Reason::AllowRule, first(|r| r.allow_always));
-        let hangs_on_path = found.iter().any(|of| {
-            !of.deny_by_path.is_empty() || (allowed.is_none() && !of.allow_by_path.is_empty())
-        });
-        if hangs_on_path {
-            return PeerPolicy::ByPath(PathPolicy {
-                rules: Arc::clone(&self.rules),
-                found,
-                allowed,
-            });
-        }
-        let no_rule = || Decision::without_rule(Reason::NoRule);
-        PeerPolicy::Decided(allowed.unwrap_or_else(no_rule))
-    }
-
-    /// Decides one request of one peer. Who asks more than once for a peer keeps [`Self::for_peer`].
-    #[must_use]
-    pub fn decide(&self, peer: &SpiffeId, path: Option<&[u8]>) -> Decision {
-        self.for_peer(peer).decide(path)
-    }
-}
-
-/// What a policy says of one peer.
-#[derive(Debug, Clone)]
-pub enum PeerPolicy {
-    /// The same for whatever it requests.
-    Decided(Decision),
-    /// It hangs on the request's path.
-    ByPath(PathPolicy),
-}
-
-impl PeerPolicy {
-    /// Decides one request; `path` is its target as received, with the query if there is one.
-    #[must_use]
-    pub fn decide(&self, path: Option<&[u8]>) -> Decision {
-        match self {
-            Self::Decided(decision) => decision.clone(),
-            Self::ByPath(policy) => policy.decide(path),
+        match self.decide(&left, &mut Unasked) {
+            Ok(decision) => Narrowed::Decided(decision),
+            Err(HangsOnRequest) => Narrowed::ByRequest(RequestPolicy {
+                policy: self.clone(),
+                left,
+            }),
         }
     }
-}
 
-/// The rules that speak of one peer and need the request's path.
-#[derive(Debug, Clone)]
-pub struct PathPolicy {
-    rules: Arc<[CompiledRule]>,
-    found: Vec<Arc<RulesOf>>,
-    allowed: Option<Decision>,
-}
-
-impl PathPolicy {
-    /// Decides one request; `path` is its target as received, with the query if there is one.
+    /// Decides a connection that carries no HTTP. As with Istio, a rule with conditions on requests never
+    /// matches if it is an `ALLOW` or `AUDIT` rule, and matches by its other conditions if it is a `DENY` rule.
     #[must_use]
-    pub fn decide(&self, path: Option<&[u8]>) -> Decision {
-        let Some(target) = path else {
-            return Decision::without_rule(Reason::PathMissing);
+    pub fn for_tcp(&self, connection: &Connection<'_>) -> Decision {
+        match self.subject(connection) {
+            Ok(subject) => self
+                .decide(&self.left(&subject, Layer::Tcp), &mut Unasked)
+                .unwrap_or_else(|HangsOnRequest| self.refusal(Reason::PathMissing)),
+            Err(reason) => self.refusal(reason),
+        }
+    }
+
+    fn refusal(&self, reason: Reason) -> Decision {
+        self.finish(Decision::plain(Outcome::new(reason)))
+    }
+
+    fn finish(&self, decision: Decision) -> Decision {
+        if self.0.dry_run {
+            decision.dried()
+        } else {
+            decision
+        }
+    }
+
+    /// What rules are matched with, or why no rule is.
+    pub(crate) fn subject(&self, connection: &Connection<'_>) -> Result<Subject, Reason> {
+        let peer = match self.mode(connection.port) {
+            Mode::Disable => None,
+            Mode::Strict if connection.peer.is_none() => return Err(Reason::MtlsRequired),
+            Mode::Strict | Mode::Permissive => connection.peer,
         };
-        let Ok(path) = canonical_path(target) else {
-            return Decision::without_rule(Reason::PathNotCanonical);
-        };
-        self.first(Reason::DenyRule, path, |of| &of.deny_by_path)
-            .or_else(|| self.allowed.clone())
-            .or_else(|| self.first(Reason::AllowRule, path, |of| &of.allow_by_path))
-            .unwrap_or_else(|| Decision::without_rule(Reason::NoRule))
+        if peer.is_some_and(|peer| !self.accepts(peer.trust_domain())) {
+            return Err(Reason::TrustDomain);
+        }
+        Ok(Subject {
+            names: peer
+                .map(|peer| self.0.domains.names(peer))
+                .unwrap_or_default(),
+            port: connection.port,
+            source: connection.source.map(|source| source.to_canonical()),
+        })
     }
 
-    fn first(
-        &self,
-        reason: Reason,
-        path: &str,
-        list: impl Fn(&RulesOf) -> &[usize],
-    ) -> Option<Decision> {
-        let matching = |at: &&usize| self.rules.get(**at).is_some_and(|r| r.paths.match_(path));
-        self.found
-            .iter()
-            .filter_map(|of| list(of).iter().find(matching))
-            .min()
-            .and_then(|at| self.rules.get(*at))
-            .map(|rule| Decision::by_rule(reason, Arc::clone(&rule.name)))
-    }
-}
-
-impl Paths {
-    fn match_(&self, path: &str) -> bool {
-        self.exact.contains(path)
-            || (!self.below.is_empty() && prefixes(path).any(|start| self.below.contains(start)))
-    }
-}
-
-impl Index {
-    fn find(&self, peer: &SpiffeId) -> Vec<Arc<RulesOf>> {
-        let text = peer.to_string();
-        let below = prefixes(&text).filter_map(|start| self.below.get(start));
-        self.exact
-            .get(&text)
-            .into_iter()
-            .chain(below)
-            .cloned()
-            .collect()
-    }
-}
-
-/// Every start of `text` that ends in `/`.
-fn prefixes(text: &str) -> impl Iterator<Item = &str> {
-    text.match_indices('/')
-        .filter_map(|(at, _)| text.get(..=at))
-}
-
-fn index(rules: &[Rule]) -> Index {
-    let mut exact: HashMap<String, RulesOf> = HashMap::new();
-    let mut below: HashMap<String, RulesOf> = HashMap::new();
-    for (at, rule) in rules.iter().enumerate() {
-        for principal in &rule.principals {
-            let of = match principal {
-                Principal::Exact(id) => exact.entry(id.to_string()).or_default(),
-                Principal::Below(id) => below.entry(format!("{id}/")).or_default(),
+    fn left(&self, subject: &Subject, layer: Layer) -> Left {
+        let mut left = Left::default();
+        for (at, rule) in self.candidates(subject) {
+            let fit = rule.fits_connection(subject);
+            let hangs = !rule.on_request.is_empty() && layer == Layer::Http;
+            let never =
+                layer == Layer::Tcp && !rule.on_request.is_empty() && rule.action != Action::Deny;
+            if never || matches!(fit, Fit::No(_)) {
+                continue;
+            }
+            let list = match rule.action {
+                Action::Deny => &mut left.deny,
+                Action::Allow => &mut left.allow,
+                Action::Audit => &mut left.audit,
             };
-            of.add(at, rule);
+            list.add(Pending { rule: at, fit }, rule, hangs);
         }
+        left
     }
-    let share = |map: HashMap<String, RulesOf>| {
-        map.into_iter()
-            .map(|(key, of)| (key, Arc::new(of)))
-            .collect()
-    };
-    Index {
-        exact: share(exact),
-        below: share(below),
+
+    /// The rules that could match, ascending.
+    fn candidates(&self, subject: &Subject) -> impl Iterator<Item = (u32, &Rule)> {
+        let index = &self.0.by_principal;
+        let mut found = index.others().to_vec();
+        if let Some(id) = subject.names.id() {
+            found.extend(index.matching(id));
+        }
+        found.sort_unstable();
+        found.dedup();
+        found.into_iter().filter_map(|at| {
+            let rule = self.0.rules.get(usize::try_from(at).ok()?)?;
+            Some((at, rule))
+        })
+    }
+
+    fn decide<R: Request>(&self, left: &Left, request: &mut R) -> Result<Decision, R::Error> {
+        let live = self.outcome(left, View::Live, request)?;
+        let mut would = None;
+        if self.0.has_dry_rules {
+            let all = self.outcome(left, View::All, request)?;
+            would = (all.is_allowed() != live.is_allowed()).then(|| Box::new(all));
+        }
+        let audited = self.audited(left, request)?;
+        Ok(self.finish(Decision {
+            live,
+            would,
+            audited,
+        }))
+    }
+
+    fn outcome<R: Request>(
+        &self,
+        left: &Left,
+        view: View,
+        request: &mut R,
+    ) -> Result<Outcome, R::Error> {
+        let counts = |rule: &Rule| view == View::All || !rule.dry_run;
+        let denied = left
+            .deny
+            .visit(&self.with_index(), request, |at, rule, fit| match fit {
+                Fit::Yes if counts(rule) => ControlFlow::Break(by_rule(Reason::DenyRule, at, rule)),
+                Fit::Unknown(reason) if counts(rule) => ControlFlow::Break(Outcome::new(reason)),
+                _ => ControlFlow::Continue(()),
+            })?;
+        if let Some(denied) = denied {
+            return Ok(denied);
+        }
+        let mut unknown = None;
+        let allowed = left
+            .allow
+            .visit(&self.with_index(), request, |at, rule, fit| {
+                match fit {
+                    Fit::Yes if counts(rule) => {
+                        return ControlFlow::Break(by_rule(Reason::AllowRule, at, rule));
+                    }
+                    Fit::Unknown(reason) if counts(rule) => {
+                        unknown.get_or_insert(reason);
+                    }
+                    _ => {}
+                }
+                ControlFlow::Continue(())
+            })?;
+        let default = if self.0.allow_by_default {
+            Reason::AllowDefault
+        } else {
+            Reason::NoRule
+        };
+        Ok(allowed.unwrap_or_else(|| Outcome::new(unknown.unwrap_or(default))))
+    }
+
+    fn audited<R: Request>(&self, left: &Left, request: &mut R) -> Result<Vec<RuleRef>, R::Error> {
+        let mut audited = Vec::new();
+        left.audit
+            .visit(&self.with_index(), request, |at, rule, fit| {
+                if fit == Fit::Yes {
+                    audited.push(RuleRef::new(at, &rule.name));
+                }
+                ControlFlow::<Infallible>::Continue(())
+            })?;
+        Ok(audited)
+    }
+
+    fn with_index(&self) -> Rules<'_> {
+        Rules {
+            all: &self.0.rules,
+            by_path: &self.0.by_path,
+        }
     }
 }
 
-impl RulesOf {
-    /// Called with ascending positions; the first rule that needs nothing of the request is enough.
-    fn add(&mut self, at: usize, rule: &Rule) {
-        let (always, by_path) = match rule.action {
-            Action::Deny => (&mut self.deny_always, &mut self.deny_by_path),
-            Action::Allow => (&mut self.allow_always, &mut self.allow_by_path),
-        };
-        if rule.paths.is_none() {
-            always.get_or_insert(at);
-        } else if by_path.last() != Some(&at) {
-            by_path.push(at);
+fn by_rule(reason: Reason, at: usize, rule: &Rule) -> Outcome {
+    Outcome {
+        reason,
+        rule: Some(RuleRef::new(at, &rule.name)),
+    }
+}
+
+impl Narrowed {
+    /// Decides one request.
+    ///
+    /// # Errors
+    /// If a fact that the decision hangs on cannot be read.
+    pub fn decide<F: RequestFacts>(&self, facts: &mut F) -> Result<Decision, F::Error> {
+        match self {
+            Self::Decided(decision) => Ok(decision.clone()),
+            Self::ByRequest(policy) => policy.decide(facts),
         }
     }
 }
 
-fn compile_rule(rule: Rule) -> CompiledRule {
-    let mut paths = Paths::default();
-    for pattern in rule.paths.into_iter().flatten() {
-        match pattern {
-            PathPattern::Exact(path) => paths.exact.insert(path),
-            PathPattern::Below(prefix) => paths.below.insert(prefix),
-        };
+impl RequestPolicy {
+    /// Decides one request, asking for no more of it than the decision hangs on.
+    ///
+    /// # Errors
+    /// If a fact that the decision hangs on cannot be read.
+    pub fn decide<F: RequestFacts>(&self, facts: &mut F) -> Result<Decision, F::Error> {
+        self.policy.decide(&self.left, &mut Once::new(facts))
     }
-    CompiledRule {
-        name: rule.name.into(),
-        paths,
+}
+
+impl Rule {
+    fn principals(&self) -> Option<&PatternSet> {
+        self.on_connection
+            .iter()
+            .find_map(|condition| match condition {
+                ConnectionCondition::Principals(of) => of.only.as_ref(),
+                _ => None,
+            })
+    }
+
+    fn paths(&self) -> Option<&PatternSet> {
+        self.on_request
+            .iter()
+            .find_map(|condition| match condition {
+                RequestCondition::Paths(of) => of.only.as_ref(),
+                _ => None,
+            })
+    }
+
+    pub(crate) fn has_path_keys(&self) -> bool {
+        self.paths().is_some_and(|paths| paths.keys().is_some())
+    }
+
+    fn needs_port(&self) -> bool {
+        let needs =
+            |condition: &ConnectionCondition| matches!(condition, ConnectionCondition::Ports(_));
+        self.on_connection.iter().any(needs)
+    }
+
+    fn needs_source(&self) -> bool {
+        let needs =
+            |condition: &ConnectionCondition| matches!(condition, ConnectionCondition::IpBlocks(_));
+        self.on_connection.iter().any(needs)
     }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::de::DeserializeOwned;
 use serde_path_to_error::{Path, Segment};
 
-use crate::{limits, path::PathPatternFault, principal::PrincipalFault};
+use crate::{limits, path::PathPatternFault, pattern::PatternFault, principal::PrincipalFault};
 
 /// One thing that is wrong with a document.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,6 +17,13 @@ pub struct Fault {
 impl Fault {
     pub(crate) fn new(pointer: String, kind: FaultKind) -> Self {
         Self { pointer, kind }
+    }
+
+    /// The same fault in a document that holds this one at `prefix` (a JSON pointer).
+    #[must_use]
+    pub fn under(mut self, prefix: &str) -> Self {
+        self.pointer.insert_str(0, prefix);
+        self
     }
 
     /// Where, as a JSON pointer (RFC 6901); empty for the whole document.
@@ -94,12 +101,17 @@ pub enum FaultKind {
         /// The rule that had it first.
         first: usize,
     },
-    /// A rule without principals could never match.
-    #[error("the rule names no principal and could never match: list at least one")]
-    NoPrincipal,
-    /// A list of paths that is there but empty could never match.
-    #[error("the list is empty and could never match: leave `paths` out to mean every path")]
-    NoPath,
+    /// Two entries for servers have one name.
+    #[error("server name \"{name}\" is used by /servers/{first} already: give each entry its own")]
+    ServerNameTwice {
+        /// The name.
+        name: String,
+        /// The entry that had it first.
+        first: usize,
+    },
+    /// A list that is there but empty could never match.
+    #[error("the list is empty and could never match: leave it out to mean every value")]
+    EmptyList,
     /// A principal that is not one.
     #[error("{quoted} {why}")]
     Principal {
@@ -110,10 +122,48 @@ pub enum FaultKind {
     },
     /// The principal is of a trust domain that is not accepted, so that it could never match.
     #[error(
-        "trust domain \"{0}\" is not in /trustDomains, so this principal could never match: \
-         add the domain there or correct the principal"
+        "trust domain \"{0}\" is not in /trustDomains, so this could never match: \
+         add the domain there or correct this"
     )]
     ForeignPrincipal(String),
+    /// A namespace, trust domain, host or method that is not one.
+    #[error("{quoted} {why}")]
+    Value {
+        /// The value, shortened.
+        quoted: String,
+        /// Why it is refused.
+        why: PatternFault,
+    },
+    /// Neither an address nor a block of addresses.
+    #[error(
+        "{0} is not a block of addresses: write it like \"10.0.0.0/8\" or \"2001:db8::/32\", its host bits 0"
+    )]
+    IpBlock(String),
+    /// A port is a number from 1 to 65535.
+    #[error("{0} is not a port: write a number from 1 to 65535")]
+    Port(String),
+    /// Two modes for one port.
+    #[error("port {0} has a mode already: give each port one")]
+    PortTwice(u16),
+    /// The trust domain's own name is among its other names.
+    #[error("\"{0}\" is in /trustDomains already: an alias is another name of the first one there")]
+    AliasOfItself(String),
+    /// What a list of servers needs exactly.
+    #[error("{0} is not exact: a server is named by whole SPIFFE IDs")]
+    ServerNotExact(String),
+    /// An entry that names no server it could speak of.
+    #[error(
+        "the entry names no host, route or cluster: list at least one, or set /defaultServerAction"
+    )]
+    ServerOfNothing,
+    /// A deny list's entry that is not the hexadecimal text it should be.
+    #[error("{quoted} is not {what}")]
+    Hex {
+        /// The value, shortened.
+        quoted: String,
+        /// What it should be.
+        what: &'static str,
+    },
     /// A path pattern that is not one.
     #[error("{quoted} {why}")]
     Path {
@@ -207,16 +257,32 @@ impl Collector {
         }
     }
 
+    /// As [`Self::keep`], for one of a list's values; its place is written only if there is a fault.
+    pub(crate) fn keep_at<T>(
+        &mut self,
+        list: &dyn fmt::Display,
+        index: usize,
+        result: Result<T, FaultKind>,
+    ) -> Option<T> {
+        match result {
+            Ok(value) => Some(value),
+            Err(kind) => {
+                self.add(format!("{list}/{index}"), kind);
+                None
+            }
+        }
+    }
+
     pub(crate) fn at_most(
         &mut self,
-        pointer: &str,
+        pointer: &dyn fmt::Display,
         what: &'static str,
         count: usize,
         max: usize,
     ) -> bool {
         let fits = count <= max;
         if !fits {
-            self.add(pointer.to_owned(), FaultKind::TooMany { what, count, max });
+            self.add(pointer.to_string(), FaultKind::TooMany { what, count, max });
         }
         fits
     }
@@ -230,6 +296,14 @@ impl Collector {
             list: self.list,
             unlisted: self.unlisted,
         })
+    }
+
+    /// The faults, of which there must be one.
+    pub(crate) fn into_faults(self) -> Faults {
+        Faults {
+            list: self.list,
+            unlisted: self.unlisted,
+        }
     }
 
     fn push(&mut self, fault: Fault) {
@@ -251,15 +325,21 @@ pub fn read_json<T: DeserializeOwned>(json: &[u8]) -> Result<T, Faults> {
     if json.trim_ascii_start().starts_with(b"[") {
         return Err(Faults::one(FaultKind::NotAnObject));
     }
+    // A field's place costs much to follow, so it is only where there is a fault to report.
+    match serde_json::from_slice(json) {
+        Ok(value) => Ok(value),
+        Err(error) => Err(placed::<T>(json).unwrap_or_else(|| structural(String::new(), &error))),
+    }
+}
+
+/// The fault of a document that has one, with its place.
+fn placed<T: DeserializeOwned>(json: &[u8]) -> Option<Faults> {
     let mut reader = serde_json::Deserializer::from_slice(json);
-    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-        let pointer = pointer_of(error.path());
-        structural(pointer, error.inner())
-    })?;
-    reader
-        .end()
-        .map_err(|error| structural(String::new(), &error))?;
-    Ok(value)
+    let read: Result<T, _> = serde_path_to_error::deserialize(&mut reader);
+    match read {
+        Err(error) => Some(structural(pointer_of(error.path()), error.inner())),
+        Ok(_) => None,
+    }
 }
 
 fn structural(pointer: String, error: &serde_json::Error) -> Faults {
@@ -294,7 +374,7 @@ fn pointer_of(path: &Path) -> String {
 }
 
 /// RFC 6901 §3.
-fn escape(key: &str) -> String {
+pub(crate) fn escape(key: &str) -> String {
     shorten(key, limits::MAX_QUOTED_BYTES)
         .replace('~', "~0")
         .replace('/', "~1")

@@ -25,3 +25,21 @@ pub const MAX_REQUEST_PATH_BYTES: usize = 16 * 1024;
 pub const MAX_FAULTS: usize = 100;
 /// Bytes of the document's own text that a fault's message repeats.
 pub const MAX_QUOTED_BYTES: usize = 120;
+/// Values in one list of a rule, besides principals and paths.
+pub const MAX_VALUES: usize = 4096;
+/// Values over all lists of all rules, besides principals and paths.
+pub const MAX_VALUES_IN_ALL: usize = 65_536;
+/// Bytes of a namespace, trust domain, host or method in a rule.
+pub const MAX_VALUE_BYTES: usize = 512;
+/// Bytes of a request's method that is still looked at. Longer is not canonical.
+pub const MAX_METHOD_BYTES: usize = 64;
+/// Bytes of a request's host that is still looked at. Longer is not canonical.
+pub const MAX_HOST_BYTES: usize = 1024;
+/// Ports with a mode of their own.
+pub const MAX_PORT_MODES: usize = 256;
+/// Entries for servers.
+pub const MAX_SERVERS: usize = 4096;
+/// Identities that one server may have.
+pub const MAX_SERVER_IDS: usize = 64;
+/// Entries of a deny list.
+pub const MAX_REVOCATIONS: usize = 65_536;

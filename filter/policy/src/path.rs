@@ -5,16 +5,17 @@
 //! refused, rather than normalised in the hope that everyone normalises alike. A canonical path is an absolute path of
 //! RFC 3986 §3.3 in which
 //! - no segment but the last is empty, and none is `.` or `..`;
-//! - `;` does not occur (some servers cut a segment there), nor `\`;
+//! - `;` does not occur (some servers cut a segment there), nor `\`; `/`, `\`, `;`, `?` and `#` do not occur
+//!   percent-encoded either (some servers decode before they cut);
 //! - a byte is percent-encoded, in capitals, exactly if it could not stand there by itself
 //!   (RFC 3986 §6.2.2), what is encoded is UTF-8 and no control character, and it does not
 //!   decode to another percent-encoding.
 //!
 //! Letter case and a slash at the end are part of a path: `/admin` and `/admin/` are two paths.
 
-use std::{fmt, str};
+use std::str;
 
-use crate::limits;
+use crate::{limits, pattern::Pattern};
 
 /// The path of a request target, without its query, if it is canonical.
 ///
@@ -84,7 +85,8 @@ fn escaped(after: &[u8]) -> Result<(u8, &[u8]), PathFault> {
         return Err(PathFault::Escape);
     };
     let value = capital_hex(*high)? << 4 | capital_hex(*low)?;
-    let needless = may_stand_in_segment(value) || matches!(value, b'/' | b'\\' | b';');
+    let needless =
+        may_stand_in_segment(value) || matches!(value, b'/' | b'\\' | b';' | b'?' | b'#');
     let double = value == b'%' && matches!(rest, [a, b, ..] if both_hex(*a, *b));
     if needless || double || value.is_ascii_control() {
         return Err(PathFault::Escape);
@@ -168,47 +170,28 @@ pub enum PathFault {
     Escape,
 }
 
-/// Which paths a rule speaks of.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum PathPattern {
-    /// Exactly this path.
-    Exact(Box<str>),
-    /// Every path that starts with this, which ends in `/`; written `/api/*`.
-    Below(Box<str>),
-}
-
-impl PathPattern {
-    /// Reads a pattern as a policy document writes it.
-    ///
-    /// # Errors
-    /// [`PathPatternFault`], which says what to write.
-    pub fn new(text: &str) -> Result<Self, PathPatternFault> {
-        if text.len() > limits::MAX_PATH_PATTERN_BYTES {
-            return Err(PathPatternFault::TooLong);
-        }
-        let prefix = text.strip_suffix('*').filter(|start| start.ends_with('/'));
-        let literal = prefix.unwrap_or(text);
-        if literal.contains('*') {
-            return Err(PathPatternFault::Wildcard);
-        }
-        if literal.contains('?') {
-            return Err(PathPatternFault::Query);
-        }
-        canonical_path(literal.as_bytes()).map_err(PathPatternFault::NotCanonical)?;
-        Ok(match prefix {
-            Some(prefix) => Self::Below(prefix.into()),
-            None => Self::Exact(literal.into()),
-        })
+/// Reads a path pattern as a policy document writes it: `/api/users`, `/api/*`, `*.json` or `*`.
+///
+/// # Errors
+/// [`PathPatternFault`], which says what to write.
+pub fn path_pattern(text: &str) -> Result<Pattern, PathPatternFault> {
+    if text.len() > limits::MAX_PATH_PATTERN_BYTES {
+        return Err(PathPatternFault::TooLong);
     }
-}
-
-impl fmt::Display for PathPattern {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Exact(path) => write!(f, "{path}"),
-            Self::Below(prefix) => write!(f, "{prefix}*"),
-        }
+    if text.contains('?') {
+        return Err(PathPatternFault::Query);
     }
+    if text.is_empty() {
+        return Err(PathPatternFault::NotCanonical(PathFault::NotAbsolute));
+    }
+    let pattern = Pattern::new(text).map_err(|_| PathPatternFault::Wildcard)?;
+    let could_match = match &pattern {
+        Pattern::Present => Ok(()),
+        Pattern::Exact(path) | Pattern::Prefix(path) => canonical_path(path.as_bytes()).map(drop),
+        Pattern::Suffix(end) => canonical_path(format!("/a{end}").as_bytes()).map(drop),
+    };
+    could_match.map_err(PathPatternFault::NotCanonical)?;
+    Ok(pattern)
 }
 
 /// Why a text is not a path pattern; reads after the quoted text.
@@ -219,7 +202,9 @@ pub enum PathPatternFault {
     #[error("is longer than {max} bytes", max = limits::MAX_PATH_PATTERN_BYTES)]
     TooLong,
     /// A `*` where none is understood.
-    #[error("has a `*` that is not understood: write an exact path, or a prefix that ends in `/*`")]
+    #[error(
+        "has a `*` that is not understood: write an exact path, a prefix `/api/*`, a suffix `*.json`, or `*`"
+    )]
     Wildcard,
     /// A query, which paths are matched without.
     #[error("has a query: paths are matched without it, so leave out what starts at `?`")]
@@ -235,7 +220,7 @@ pub enum PathPatternFault {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{PathFault, PathPattern, canonical_path};
+    use super::{PathFault, canonical_path, path_pattern};
 
     #[test]
     fn one_spelling_of_each_path_is_canonical() {
@@ -293,6 +278,8 @@ mod tests {
             ("/a%2fb", PathFault::Escape),
             ("/a%5Cb", PathFault::Escape),
             ("/a%3Bb", PathFault::Escape),
+            ("/a%3Fb", PathFault::Escape),
+            ("/a%23b", PathFault::Escape),
             ("/a%40b", PathFault::Escape),
             ("/caf%c3%a9", PathFault::Escape),
             ("/%00", PathFault::Escape),
@@ -311,8 +298,15 @@ mod tests {
 
     #[test]
     fn patterns_print_as_they_are_written() {
-        for text in ["/", "/*", "/a", "/a/", "/a/*", "/a/b/*"] {
-            assert_eq!(PathPattern::new(text).unwrap().to_string(), text);
+        for text in [
+            "/", "/*", "/a", "/a/", "/a/*", "/a/b/*", "/a*", "*.json", "*/a", "*",
+        ] {
+            assert_eq!(path_pattern(text).unwrap().to_string(), text);
+        }
+        for text in [
+            "", "a", "a*", "*//", "*;a", "*a?b", "/a/*/b", "*%61", "/./*",
+        ] {
+            assert!(path_pattern(text).is_err(), "{text}");
         }
     }
 
@@ -321,7 +315,7 @@ mod tests {
 
         /// Whatever text the segments are made of, exactly their one encoding is canonical.
         #[test]
-        fn what_is_encoded_once_is_canonical(segments in prop::collection::vec("[^/\\\\;\\p{Cc}]{1,8}", 1..5)) {
+        fn what_is_encoded_once_is_canonical(segments in prop::collection::vec("[^/\\\\;?#\\p{Cc}]{1,8}", 1..5)) {
             prop_assume!(segments.iter().all(|s| s != "." && s != ".." && !s.contains('%')));
             let path: String = segments.iter().map(|s| format!("/{}", encode(s))).collect();
             prop_assert_eq!(canonical_path(path.as_bytes()), Ok(path.as_str()));

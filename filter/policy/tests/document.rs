@@ -48,10 +48,14 @@ fn every_fault_is_reported_at_once_in_the_order_of_the_document() {
         "rules": [
             {"name": "has spaces", "principals": ["spiffe://example.org"]},
             {"nmae": "x"},
-            {"name": "c", "principals": ["spiffe://example.org/*/x", "spiffe://EXAMPLE.org/x", "*"]},
-            {"name": "c", "principals": [], "paths": []},
-            {"name": "d", "principals": ["spiffe://example.org/a"], "paths": ["/a*", "a", "/a?b", "/a//b", "/%61"]},
+            {"name": "c", "principals": ["spiffe://example.org/*/x", "spiffe://EXAMPLE.org/x", "spiffe://example.org*"]},
+            {"name": "c", "principals": [], "notPaths": []},
+            {"name": "d", "paths": ["/a*b", "a", "/a?b", "/a//b", "/%61"]},
             {"name": "e", "principals": ["spiffe://example.org/a"], "paths": null},
+            {"name": "f", "principals": ["spiffe://other.org/a"], "notTrustDomains": ["other.org", "A*"]},
+            {"name": "g", "namespaces": ["a/b"], "ipBlocks": ["10.0.0.1/8", "x", "::ffff:10.0.0.0/104"]},
+            {"name": "h", "methods": ["get"], "notHosts": ["Example.org", "example.org:80", "a."]},
+            {"name": "i", "ports": [0, 70000, 80], "notPorts": [1.5]},
         ],
     });
     assert_faults(
@@ -63,19 +67,33 @@ fn every_fault_is_reported_at_once_in_the_order_of_the_document() {
             "/trustDomains/4: \"\" is not a trust domain name: trust domain is missing",
             "/rules/0/name: \"has spaces\" is not a rule name: use 1 to 128 letters",
             "/rules/0/principals/0: \"spiffe://example.org\" is a trust domain, which no peer can be: write \"spiffe://example.org/*\"",
-            "/rules/1/nmae: unknown field `nmae`, expected one of `name`, `action`, `principals`, `paths`",
+            "/rules/1/nmae: unknown field `nmae`, expected one of `name`, `action`, `dryRun`, `principals`, `notPrincipals`",
             "/rules/2/principals/0: \"spiffe://example.org/*/x\" has a `*` that is not understood",
             "/rules/2/principals/1: \"spiffe://EXAMPLE.org/x\" is spelled in capitals: write \"spiffe://example.org/x\"",
-            "/rules/2/principals/2: \"*\" has a `*` that is not understood",
+            "/rules/2/principals/2: \"spiffe://example.org*\" ends within the trust domain",
             "/rules/3/name: rule name \"c\" is used by /rules/2 already",
-            "/rules/3/principals: the rule names no principal",
-            "/rules/3/paths: the list is empty",
-            "/rules/4/paths/0: \"/a*\" has a `*` that is not understood",
+            "/rules/3/principals: the list is empty",
+            "/rules/3/notPaths: the list is empty",
+            "/rules/4/paths/0: \"/a*b\" has a `*` that is not understood",
             "/rules/4/paths/1: \"a\" does not start with `/`",
             "/rules/4/paths/2: \"/a?b\" has a query",
             "/rules/4/paths/3: \"/a//b\" has an empty segment",
             "/rules/4/paths/4: \"/%61\" has a percent-encoding",
             "/rules/5/paths: invalid type: null, expected a sequence",
+            "/rules/6/principals/0: trust domain \"other.org\" is not in /trustDomains",
+            "/rules/6/notTrustDomains/0: trust domain \"other.org\" is not in /trustDomains",
+            "/rules/6/notTrustDomains/1: \"A*\" could match no trust domain",
+            "/rules/7/namespaces/0: \"a/b\" has a character that no namespace",
+            "/rules/7/ipBlocks/0: \"10.0.0.1/8\" is not a block of addresses",
+            "/rules/7/ipBlocks/1: \"x\" is not a block of addresses",
+            "/rules/7/ipBlocks/2: \"::ffff:10.0.0.0/104\" is not a block of addresses",
+            "/rules/8/methods/0: \"get\" could match no method",
+            "/rules/8/notHosts/0: \"Example.org\" could match no host",
+            "/rules/8/notHosts/1: \"example.org:80\" is not a host",
+            "/rules/8/notHosts/2: \"a.\" is not a host",
+            "/rules/9/ports/0: 0 is not a port",
+            "/rules/9/ports/1: 70000 is not a port",
+            "/rules/9/notPorts/0: 1.5 is not a port",
         ],
     );
 }
@@ -85,8 +103,28 @@ fn what_has_the_wrong_shape_is_named_with_its_field() {
     let cases = [
         (json!({"rules": []}), "/: missing field `trustDomains`"),
         (
-            json!({"trustDomains": ["example.org"]}),
-            "/: missing field `rules`",
+            json!({"trustDomains": ["a"], "trustDomainAliases": ["a"]}),
+            "/trustDomainAliases/0: \"a\" is in /trustDomains already",
+        ),
+        (
+            json!({"trustDomains": ["a"], "mtls": {"mode": "strict"}}),
+            "/mtls/mode: unknown variant `strict`",
+        ),
+        (
+            json!({"trustDomains": ["a"], "portLevelMtls": {"http": {}}}),
+            "/portLevelMtls/http: \"http\" is not a port",
+        ),
+        (
+            json!({"trustDomains": ["a"], "defaultAction": "AUDIT"}),
+            "/defaultAction: unknown variant `AUDIT`",
+        ),
+        (
+            json!({"trustDomains": ["a"], "servers": [{"name": "s", "principals": ["spiffe://a/b"]}]}),
+            "/servers/0: the entry names no host",
+        ),
+        (
+            json!({"trustDomains": ["a"], "servers": [{"name": "s", "hosts": ["h"], "principals": ["spiffe://a/*"]}]}),
+            "/servers/0/principals/0: \"spiffe://a/*\" is not exact",
         ),
         (
             json!({"trustDomains": "example.org", "rules": []}),
@@ -102,7 +140,7 @@ fn what_has_the_wrong_shape_is_named_with_its_field() {
         ),
         (
             json!({"trustdomains": []}),
-            "/trustdomains: unknown field `trustdomains`, expected `trustDomains` or `rules`",
+            "/trustdomains: unknown field `trustdomains`, expected one of `trustDomains`, `trustDomainAliases`",
         ),
         (
             json!(["example.org"]),
@@ -110,10 +148,7 @@ fn what_has_the_wrong_shape_is_named_with_its_field() {
         ),
         (policy(json!([[]])), "/rules/0: this is an array"),
         (policy(json!([7])), "/rules/0: invalid type: integer `7`"),
-        (
-            policy(json!([{"name": "a"}])),
-            "/rules/0: missing field `principals`",
-        ),
+        (policy(json!([{}])), "/rules/0: missing field `name`"),
         (
             policy(json!([{"name": "a", "a/b~c": 1}])),
             "/rules/0/a~1b~0c: unknown field",
@@ -139,6 +174,10 @@ fn what_is_not_json_is_said_with_its_place() {
         (
             r#"{"trustDomains": ["a"], "rules": [], "rules": []}"#,
             "duplicate field `rules`",
+        ),
+        (
+            r#"{"trustDomains": ["a"], "portLevelMtls": {"80": {}, "80": {}}}"#,
+            "/portLevelMtls/80: port 80 has a mode already",
         ),
         ("", "EOF"),
     ] {

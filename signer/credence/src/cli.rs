@@ -1,16 +1,23 @@
 //! What can be typed.
 
+mod policy;
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
+
+pub(crate) use policy::{
+    CheckArguments, ExplainArguments, ImportArguments, PolicyCommand, TestArguments, peer,
+};
 
 const EXIT_CODES: &str = "\
 Exit codes:
   0  it did what was asked
   1  it failed while running, or a file given to it cannot be read
   2  the command line is wrong
-  3  the configuration is wrong; every fault is listed
+  3  the configuration, a policy or a file of cases is wrong; every fault is listed
   4  the state folder, or a key or certificate in it, cannot be used
-  5  a socket cannot be had: in use, or its folder is not there";
+  5  a socket cannot be had: in use, or its folder is not there
+  6  a policy decides otherwise than `credence policy test` expects";
 
 /// SPIFFE workload identity for Envoy.
 ///
@@ -60,6 +67,9 @@ pub(crate) enum Command {
     /// Look at certificates.
     #[command(subcommand)]
     Cert(CertCommand),
+    /// Ask the filter's policy: check, explain and test it, and make one of Istio's.
+    #[command(subcommand)]
+    Policy(PolicyCommand),
 }
 
 const DEV_HELP: &str = "\

@@ -1,8 +1,9 @@
 //! How the program ends when it cannot go on: one message, one exit code.
 
-use crate::config::Faults;
+use crate::{config::Faults, policy::Faulty};
 use credence_agent::AgentError;
 use credence_host::{authority::IssueError, sandbox::LoadError, state::StateError};
+use credence_policy_import::Problem;
 use std::{error::Error, io, path::PathBuf, process::ExitCode};
 use thiserror::Error;
 
@@ -15,6 +16,16 @@ pub(crate) enum Failure {
     BadInput(PathBuf, String),
     #[error("{path}: {1}", path = .0.display())]
     Config(PathBuf, Faults),
+    #[error("{path}: {faults}", path = .0.display(), faults = listed(.1))]
+    Policy(PathBuf, Faulty),
+    #[error("{path}: {1} faults", path = .0.display())]
+    PolicyTold(PathBuf, usize),
+    #[error("{path}: {faults}", path = .0.display(), faults = lines(.1))]
+    Cases(PathBuf, Vec<String>),
+    #[error("nothing is imported: {}", listed_problems(.0))]
+    Import(Vec<Problem>),
+    #[error("{failed} of {cases} cases are not decided as expected")]
+    NotAsExpected { failed: usize, cases: usize },
     #[error(transparent)]
     State(#[from] StateError),
     #[error("the CA could not be founded")]
@@ -36,9 +47,14 @@ impl Failure {
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
             Self::LogLevel(_) => 2,
-            Self::Config(..) => 3,
+            Self::Config(..)
+            | Self::Policy(..)
+            | Self::PolicyTold(..)
+            | Self::Cases(..)
+            | Self::Import(_) => 3,
             Self::State(_) => 4,
             Self::Agent(AgentError::Socket(_) | AgentError::SharedSocket(_)) => 5,
+            Self::NotAsExpected { .. } => 6,
             Self::Unreadable(..)
             | Self::BadInput(..)
             | Self::Founding(_)
@@ -57,5 +73,27 @@ impl Failure {
             eprintln!("  because: {error}");
             cause = error.source();
         }
+    }
+}
+
+/// One fault in the line, several each in its own.
+fn listed(faults: &Faulty) -> String {
+    let all: Vec<_> = faults.iter().map(ToString::to_string).collect();
+    let more = match faults.unlisted() {
+        0 => String::new(),
+        more => format!("\n  and {more} more"),
+    };
+    lines(&all) + &more
+}
+
+fn listed_problems(problems: &[Problem]) -> String {
+    let all: Vec<_> = problems.iter().map(ToString::to_string).collect();
+    lines(&all)
+}
+
+fn lines(all: &[String]) -> String {
+    match all {
+        [one] => one.clone(),
+        many => format!("{} faults\n  {}", many.len(), many.join("\n  ")),
     }
 }

@@ -8,9 +8,11 @@ mod clock;
 mod config;
 mod dev;
 mod failure;
+mod input;
 mod inspect;
 mod local_ca;
 mod log;
+mod policy;
 
 use clap::Parser as _;
 use cli::{CertCommand, Cli, Command};
@@ -21,6 +23,7 @@ fn main() -> ExitCode {
     let outcome = match cli.command {
         Command::Dev(arguments) => dev::run(&arguments, &cli.log),
         Command::Cert(CertCommand::Inspect(arguments)) => inspect::run(&arguments),
+        Command::Policy(command) => policy::run(&command),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

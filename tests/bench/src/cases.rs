@@ -134,7 +134,7 @@ fn with_l4(filter: &Path) -> Case {
     let companion = json!({"role": "tcp", "companion": true}).to_string();
     let vm = Vm {
         module: filter,
-        roles: &["inbound", "tcp"],
+        roles: &["inbound", "companion"],
     };
     let http = wasm(Role::Http, vm, Some(&principals(1).to_string()));
     let mut case = Case::new("credence-l4", vec![http]);

@@ -15,6 +15,8 @@ use crate::{
 
 /// Different workloads among the certificates of the churn.
 const WORKLOADS: usize = 2000;
+/// A quarter of a second goes by with so many of them.
+const REQUESTS_PER_TICK: usize = 1000;
 /// Times that a policy is loaded, each in a VM of its own.
 const LOADS: usize = 5;
 
@@ -82,6 +84,9 @@ pub fn churn(count: usize) -> Result<Churn> {
     let mut samples = Vec::new();
     for (number, leaf) in (1..=count).zip(leaves.iter().cycle()) {
         admitted(&mut vm, &from(leaf, number, "/")?)?;
+        if number.is_multiple_of(REQUESTS_PER_TICK) {
+            vm.try_tick()?;
+        }
         if at.contains(&number) {
             samples.push((number, mib(vm.memory_bytes())));
         }

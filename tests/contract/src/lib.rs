@@ -2,7 +2,7 @@
 //!
 //! [`Vm`] is one worker's VM with the real `credence_filter.wasm` in it; [`Request`] says what the
 //! connection and the request look like to the module, and [`Outcome`] what became of it. The host
-//! grants exactly what `filter/plugin/capabilities.txt` lists, as the shipped Envoy configs do:
+//! grants exactly what `filter/plugin/capabilities.txt` lists for the role, as the shipped Envoy configs do:
 //! a call beyond it is recorded as [`Script::ungranted`], and a callback beyond it is not made.
 #![allow(
     clippy::expect_used,
@@ -11,7 +11,10 @@
 )]
 
 mod host;
+mod request;
+mod script;
 mod vm;
 
-pub use host::{LocalResponse, Script, status};
-pub use vm::{Action, Outcome, Request, Trap, Vm, capabilities, module};
+pub use request::{Action, Downstream, Outcome, Request};
+pub use script::{ContextState, Headers, HttpCall, LocalResponse, Script, SharedData, status};
+pub use vm::{Connection, Root, Trap, Vm, capabilities, granted, module};

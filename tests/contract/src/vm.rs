@@ -1,23 +1,21 @@
 //! One worker's VM, driven the way Envoy drives it.
 
-use std::{collections::BTreeSet, fmt, sync::OnceLock};
+mod streams;
 
+use std::{collections::BTreeSet, fmt, mem, sync::OnceLock};
+
+use serde_json::Value;
 use wasmtime::{Engine, Instance, Linker, Module, Store, WasmParams, WasmResults};
 
-use crate::host::{LocalResponse, Script, link};
+use crate::{
+    host::link,
+    request::Action,
+    script::{ContextState, Script, SharedData},
+};
 
-const ROOT: u32 = 1;
 /// 2026-01-01, in seconds since 1970: what the scripted clock shows unless a test sets it.
 const NOW: u64 = 1_767_225_600;
-
-/// What the module tells Envoy to do with the stream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Action {
-    /// Go on.
-    Continue,
-    /// Hold it back.
-    Pause,
-}
+const MILLISECOND: u64 = 1_000_000;
 
 /// The module trapped: in Envoy, its worker's VM would be gone.
 #[derive(Debug)]
@@ -31,81 +29,21 @@ impl fmt::Display for Trap {
 
 impl std::error::Error for Trap {}
 
-/// What became of a request.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Outcome {
-    /// The module's answer to the headers, the body and the trailers. Envoy asks no more once there
-    /// is a response.
-    pub actions: Vec<Action>,
-    /// The answer that it gave in the application's stead.
-    pub response: Option<LocalResponse>,
-}
+/// A configuration of the plugin in a VM.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Root(u32);
 
-impl Outcome {
-    /// Whether the request reached the application.
-    #[must_use]
-    pub fn is_admitted(&self) -> bool {
-        self.response.is_none() && self.actions.contains(&Action::Continue)
-    }
-
-    /// The response's status, details and body.
-    ///
-    /// # Panics
-    /// If there was none.
-    #[must_use]
-    pub fn refusal(&self) -> (u32, &str, &str) {
-        let response = self.response.as_ref().expect("a local response");
-        (response.status, &response.details, &response.body)
-    }
-}
-
-/// What a request and its connection look like to the module.
-#[derive(Debug, Clone, Default)]
-pub struct Request {
-    properties: Vec<(Vec<u8>, Vec<u8>)>,
-    headers: Vec<(Vec<u8>, Vec<u8>)>,
-}
-
-impl Request {
-    /// A request for `path`, on a connection of which nothing is known yet.
-    #[must_use]
-    pub fn get(path: impl AsRef<[u8]>) -> Self {
-        Self::default()
-            .header(":method", "GET")
-            .header(":path", path)
-    }
-
-    /// With a header.
-    #[must_use]
-    pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
-        let header = (name.as_bytes().to_vec(), value.as_ref().to_vec());
-        self.headers.push(header);
-        self
-    }
-
-    /// With a property, `path` as in `connection.mtls`.
-    #[must_use]
-    pub fn property(mut self, path: &str, value: impl AsRef<[u8]>) -> Self {
-        let path = path.replace('.', "\0").into_bytes();
-        self.properties.push((path, value.as_ref().to_vec()));
-        self
-    }
-
-    /// From a peer that presented this certificate.
-    #[must_use]
-    pub fn peer(self, digest: &str, pem: impl AsRef<[u8]>) -> Self {
-        self.property("connection.mtls", [1])
-            .property("connection.sha256_peer_certificate_digest", digest)
-            .property("connection.peer_certificate", pem)
-    }
-}
+/// A connection of the network role.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Connection(u32);
 
 /// One worker's VM with the shipped filter in it.
 pub struct Vm {
     store: Store<Script>,
     instance: Instance,
+    roots: Vec<Root>,
     next_context: u32,
-    granted: BTreeSet<String>,
+    next_connection: u64,
 }
 
 impl fmt::Debug for Vm {
@@ -114,13 +52,24 @@ impl fmt::Debug for Vm {
     }
 }
 
-/// The capabilities that the shipped Envoy configs grant, from `filter/plugin/capabilities.txt`.
+/// The capabilities that `filter/plugin/capabilities.txt` lists, each with the roles that need it; none: all do.
 #[must_use]
-pub fn capabilities() -> BTreeSet<String> {
-    include_str!("../../../filter/plugin/capabilities.txt")
-        .lines()
-        .map(str::to_owned)
+pub fn capabilities() -> Vec<(String, BTreeSet<String>)> {
+    let lines = include_str!("../../../filter/plugin/capabilities.txt").lines();
+    lines
+        .map(|line| {
+            let mut words = line.split(' ').map(str::to_owned);
+            (words.next().unwrap_or_default(), words.collect())
+        })
         .collect()
+}
+
+/// What the shipped Envoy configs grant a VM that plays these roles.
+#[must_use]
+pub fn granted(roles: &[&str]) -> BTreeSet<String> {
+    let needed = |of: &BTreeSet<String>| of.is_empty() || roles.iter().any(|r| of.contains(*r));
+    let needed = capabilities().into_iter().filter(|(_, of)| needed(of));
+    needed.map(|(name, _)| name).collect()
 }
 
 /// The shipped module.
@@ -143,17 +92,37 @@ fn compiled() -> &'static (Module, Linker<Script>) {
     })
 }
 
+/// The role that a configuration asks for, as the capability list names it.
+fn role_of(json: &str) -> String {
+    let config: Value = serde_json::from_str(json).unwrap_or_default();
+    match config.get("role").and_then(Value::as_str) {
+        Some("tcp") if config.get("companion") == Some(&Value::Bool(true)) => "companion".into(),
+        Some(role) => role.to_owned(),
+        None => "inbound".into(),
+    }
+}
+
 impl Vm {
-    /// Starts a VM, makes the root context and leaves it unconfigured.
+    /// Starts a VM for the HTTP role, makes a root context and leaves it unconfigured.
     ///
     /// # Panics
     /// If the module cannot be instantiated or traps.
     #[must_use]
     pub fn start() -> Self {
+        let mut vm = Self::playing(&["inbound"], SharedData::default());
+        vm.add_root();
+        vm
+    }
+
+    /// Starts a VM without root context, granted what these roles need, among VMs that share this data.
+    ///
+    /// # Panics
+    /// If the module cannot be instantiated or traps.
+    #[must_use]
+    pub fn playing(roles: &[&str], shared: SharedData) -> Self {
         let (module, linker) = compiled();
-        let granted = capabilities();
-        let mut script = Script::granting(granted.clone());
-        script.now = NOW * 1_000_000_000;
+        let mut script = Script::granting(granted(roles), shared);
+        script.now = NOW * 1000 * MILLISECOND;
         let mut store = Store::new(module.engine(), script);
         let instance = linker
             .instantiate(&mut store, module)
@@ -161,26 +130,56 @@ impl Vm {
         let mut vm = Self {
             store,
             instance,
-            next_context: ROOT + 1,
-            granted,
+            roots: Vec::new(),
+            next_context: 1,
+            next_connection: 1 << 40,
         };
         vm.export::<(), ()>("_initialize", ()).expect("no trap");
-        vm.callback::<_, ()>("proxy_on_context_create", (ROOT, 0))
-            .expect("no trap");
-        vm.callback::<_, u32>("proxy_on_vm_start", (ROOT, 0))
-            .expect("no trap");
         vm
     }
 
-    /// A VM with this configuration in force.
+    /// A VM with this configuration in force, alone in its Envoy.
     ///
     /// # Panics
     /// If the module does not accept it.
     #[must_use]
     pub fn with_config(json: &str) -> Self {
-        let mut vm = Self::start();
-        assert!(vm.configure(json), "refused: {:?}", vm.script().logs);
+        Self::sharing(json, SharedData::default())
+    }
+
+    /// A VM with this configuration in force, among VMs that share this data.
+    ///
+    /// # Panics
+    /// If the module does not accept it.
+    #[must_use]
+    pub fn sharing(json: &str, shared: SharedData) -> Self {
+        let mut vm = Self::playing(&[&role_of(json)], shared);
+        vm.accept(json);
         vm
+    }
+
+    /// One more configuration in force.
+    ///
+    /// # Panics
+    /// If the module does not accept it.
+    pub fn accept(&mut self, json: &str) -> Root {
+        let root = self.add_root();
+        let accepted = self.configure_root(root, json);
+        assert!(accepted, "refused: {:?}", self.script().logs);
+        root
+    }
+
+    /// One more root context, unconfigured.
+    ///
+    /// # Panics
+    /// If the module traps.
+    pub fn add_root(&mut self) -> Root {
+        let id = self.context(ContextState::default());
+        self.callback::<_, ()>("proxy_on_context_create", id, (id, 0))
+            .expect("no trap");
+        let root = Root(id);
+        self.roots.push(root);
+        root
     }
 
     /// What the module sees, and did.
@@ -205,76 +204,116 @@ impl Vm {
             .data_size(&self.store)
     }
 
-    /// Hands the module a configuration; whether it accepts it.
+    /// Hands the first root a configuration; whether it accepts it.
     ///
     /// # Panics
     /// If it traps.
     pub fn configure(&mut self, json: impl AsRef<[u8]>) -> bool {
+        let root = *self.roots.first().expect("a root");
+        self.configure_root(root, json)
+    }
+
+    /// Hands a root a configuration; whether it accepts it.
+    ///
+    /// # Panics
+    /// If it traps.
+    pub fn configure_root(&mut self, root: Root, json: impl AsRef<[u8]>) -> bool {
         let json = json.as_ref();
         self.store.data_mut().configuration = json.to_vec();
         let size = u32::try_from(json.len()).expect("a configuration under 4 GiB");
-        let accepted: Result<Option<u32>, Trap> = self.callback("proxy_on_configure", (ROOT, size));
+        let accepted = self.callback("proxy_on_configure", root.0, (root.0, size));
         match accepted {
-            Ok(accepted) => accepted == Some(1),
+            Ok(accepted) => accepted == Some(1_u32),
             Err(trap) => panic!("on_configure: {trap}"),
         }
     }
 
-    /// Runs one request to its end.
+    /// A quarter of a second goes by, and every root is called.
     ///
     /// # Panics
     /// If the module traps.
-    pub fn request(&mut self, request: &Request) -> Outcome {
-        match self.try_request(request) {
-            Ok(outcome) => outcome,
-            Err(trap) => panic!("{trap}\n{:?}", self.script().logs),
+    pub fn tick(&mut self) {
+        if let Err(trap) = self.try_tick() {
+            panic!("{trap}\n{:?}", self.script().logs);
         }
     }
 
-    /// Runs one request to its end.
+    /// A quarter of a second goes by, and every root is called.
     ///
     /// # Errors
     /// If the module traps.
-    pub fn try_request(&mut self, request: &Request) -> Result<Outcome, Trap> {
-        let context = self.next_context;
+    pub fn try_tick(&mut self) -> Result<(), Trap> {
+        self.script_mut().now += 250 * MILLISECOND;
+        for root in self.roots.clone() {
+            self.callback::<_, ()>("proxy_on_tick", root.0, (root.0,))?;
+        }
+        Ok(())
+    }
+
+    /// So many ticks.
+    ///
+    /// # Panics
+    /// If the module traps.
+    pub fn ticks(&mut self, count: usize) {
+        (0..count).for_each(|_| self.tick());
+    }
+
+    /// The roots go, as when Envoy takes their configurations away.
+    ///
+    /// # Panics
+    /// If the module traps.
+    pub fn shut_down(&mut self) {
+        for root in mem::take(&mut self.roots) {
+            self.callback::<_, u32>("proxy_on_done", root.0, (root.0,))
+                .expect("no trap");
+            self.callback::<_, ()>("proxy_on_delete", root.0, (root.0,))
+                .expect("no trap");
+        }
+    }
+
+    fn context(&mut self, state: ContextState) -> u32 {
+        let id = self.next_context;
         self.next_context += 1;
-        let script = self.store.data_mut();
-        script.properties = request.properties.iter().cloned().collect();
-        script.headers.clone_from(&request.headers);
-        script.response = None;
-        self.callback::<_, ()>("proxy_on_context_create", (context, ROOT))?;
-        let count = u32::try_from(request.headers.len()).unwrap_or(u32::MAX);
-        let mut actions = vec![self.stream("proxy_on_request_headers", (context, count, 0))?];
-        if self.store.data().response.is_none() {
-            actions.push(self.stream("proxy_on_request_body", (context, 10, 0))?);
-        }
-        if self.store.data().response.is_none() {
-            actions.push(self.stream("proxy_on_request_trailers", (context, 1))?);
-        }
-        self.callback::<_, u32>("proxy_on_done", (context,))?;
-        self.callback::<_, ()>("proxy_on_log", (context,))?;
-        self.callback::<_, ()>("proxy_on_delete", (context,))?;
-        let response = self.store.data_mut().response.take();
-        Ok(Outcome { actions, response })
+        self.script_mut().contexts.insert(id, state);
+        id
+    }
+
+    fn end(&mut self, id: u32) -> Result<(), Trap> {
+        self.callback::<_, ()>("proxy_on_downstream_connection_close", id, (id, 2))?;
+        self.callback::<_, u32>("proxy_on_done", id, (id,))?;
+        self.callback::<_, ()>("proxy_on_delete", id, (id,))?;
+        self.script_mut().contexts.remove(&id);
+        Ok(())
     }
 
     /// A stream callback. One that is not granted is not made, and Envoy goes on without it.
-    fn stream(&mut self, name: &str, with: impl WasmParams) -> Result<Action, Trap> {
-        match self.callback::<_, u32>(name, with)? {
+    fn act(&mut self, name: &str, context: u32, with: impl WasmParams) -> Result<Action, Trap> {
+        match self.callback::<_, u32>(name, context, with)? {
             None | Some(0) => Ok(Action::Continue),
             Some(_) => Ok(Action::Pause),
         }
     }
 
+    /// Calls the module for a context; then connections end that it asked to be closed meanwhile.
     fn callback<P: WasmParams, R: WasmResults>(
         &mut self,
         name: &str,
+        context: u32,
         with: P,
     ) -> Result<Option<R>, Trap> {
-        if !self.granted.contains(name) {
+        let script = self.script_mut();
+        if !script.granted.contains(name) {
             return Ok(None);
         }
-        self.export(name, with).map(Some)
+        script.current = context;
+        script.effective = None;
+        let result = self.export(name, with)?;
+        for ended in mem::take(&mut self.script_mut().ended) {
+            if self.script().contexts.contains_key(&ended) {
+                self.end(ended)?;
+            }
+        }
+        Ok(Some(result))
     }
 
     fn export<P: WasmParams, R: WasmResults>(&mut self, name: &str, with: P) -> Result<R, Trap> {

@@ -4,10 +4,16 @@ use std::{
     fs::File,
     io::{Read, Seek, SeekFrom},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use anyhow::{Context, Result};
 use serde_json::Value;
+
+use crate::wait;
+
+/// How long an entry may take to be written.
+const WRITTEN: Duration = Duration::from_secs(5);
 
 /// One request as the server saw it.
 #[derive(Debug, Clone)]
@@ -16,10 +22,18 @@ pub struct Entry {
     pub status: u64,
     /// Why, in Envoy's short words.
     pub details: String,
-    /// The peer's SPIFFE ID.
+    /// The peer's SPIFFE ID, by the filter.
     pub peer: String,
+    /// The filter's decision.
+    pub decision: String,
+    /// The rule that decided.
+    pub rule: String,
+    /// What a dry run would have refused it for.
+    pub would: String,
+    /// The first URI of the peer's certificate, by the handshake.
+    pub certificate_uri: String,
     /// The serial number of the peer's certificate.
-    pub peer_serial: String,
+    pub certificate_serial: String,
 }
 
 /// Reads each line once.
@@ -37,6 +51,17 @@ impl AccessLog {
             path: path.to_owned(),
             read: 0,
         }
+    }
+
+    /// Waits for the next requests, and gives the last one of them.
+    ///
+    /// # Errors
+    /// If none is written within five seconds, or as for [`AccessLog::news`].
+    pub async fn last(&mut self) -> Result<Entry> {
+        wait::until("an entry in the access log", WRITTEN, async || {
+            Ok(self.news()?.pop())
+        })
+        .await
     }
 
     /// The requests since the last call; a line that is not whole yet is left for the next one.
@@ -68,6 +93,10 @@ fn entry(line: &str) -> Result<Entry> {
         status: fields["status"].as_u64().unwrap_or_default(),
         details: text("details"),
         peer: text("peer"),
-        peer_serial: text("peer_serial"),
+        decision: text("decision"),
+        rule: text("rule"),
+        would: text("would"),
+        certificate_uri: text("certificate_uri"),
+        certificate_serial: text("certificate_serial"),
     })
 }

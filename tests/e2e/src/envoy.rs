@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::Value;
 
@@ -16,11 +16,14 @@ use crate::{
     http::{self, Answer, Endpoint},
     process::{Fate, Process},
     prometheus::{self, Sample},
-    tools,
+    template::{self, Edit},
+    tools, wait,
 };
 
 /// How long an Envoy may take to be ready: its identity comes first, and the machine may be busy.
 const START_LIMIT: Duration = Duration::from_secs(30);
+/// How long a count may take to be what it should be: the filter hands its counts over on its tick.
+const COUNTED: Duration = Duration::from_secs(5);
 
 /// What to start.
 #[derive(Debug)]
@@ -29,8 +32,14 @@ pub struct Plan<'a> {
     pub name: &'a str,
     /// The bootstrap below `envoy/`, without `.yaml`.
     pub bootstrap: &'a str,
-    /// What to put in the place of `${NAME}`s, besides `ADMIN_SOCKET` and `PORT`.
+    /// The roles that share its VM.
+    pub roles: &'a [&'a str],
+    /// What to put in the place of `${NAME}`s, besides what is the same for all.
     pub values: &'a [(&'a str, String)],
+    /// Changes to the bootstrap.
+    pub edits: &'a [Edit],
+    /// How many worker threads.
+    pub workers: u32,
     /// What becomes of it if we end.
     pub fate: Fate,
 }
@@ -40,7 +49,8 @@ pub struct Plan<'a> {
 pub struct Envoy {
     process: Process,
     admin: Endpoint,
-    address: SocketAddr,
+    listeners: BTreeMap<String, SocketAddr>,
+    first: SocketAddr,
 }
 
 /// A certificate that Envoy holds, as its admin interface tells it.
@@ -60,60 +70,58 @@ impl Envoy {
     pub async fn start(folder: &Path, plan: &Plan<'_>) -> Result<Self> {
         let mut starting = Self::launch(folder, plan)?;
         let admin = starting.admin.clone();
-        let mut address = None;
+        let mut listeners = Vec::new();
         starting
             .process
             .ready(START_LIMIT, async |_| {
-                address = listening(&admin).await;
-                address.is_some()
+                listeners = listening(&admin).await.unwrap_or_default();
+                !listeners.is_empty()
             })
             .await?;
-        starting.address = address.context("Envoy is ready, but listens nowhere")?;
+        let first = listeners.first();
+        starting.first = first.context("Envoy is ready, but listens nowhere")?.1;
+        starting.listeners = listeners.into_iter().collect();
         Ok(starting)
     }
 
     fn launch(folder: &Path, plan: &Plan<'_>) -> Result<Self> {
         let file = |kind: &str| folder.join(format!("{}.{kind}", plan.name));
         let admin = file("admin.sock");
-        let mut values: BTreeMap<&str, String> = plan.values.iter().cloned().collect();
+        let mut values: BTreeMap<&str, String> = template::common(plan.roles)?;
+        values.extend(plan.values.iter().cloned());
         values.insert("ADMIN_SOCKET", text(&admin)?);
         values.insert("PORT", "0".to_owned());
-        let template = tools::workspace()?.join(format!("envoy/{}.yaml", plan.bootstrap));
-        let bootstrap = fill(&fs::read_to_string(&template)?, &values)
-            .with_context(|| format!("{}", template.display()))?;
+        let bootstrap = format!("{}.yaml", plan.bootstrap);
         let config = file("yaml");
-        fs::write(&config, bootstrap)?;
-        let arguments = [
-            "--config-path".to_owned(),
-            text(&config)?,
-            // Several Envoys on one machine: no shared memory for hot restarts.
-            "--disable-hot-restart".to_owned(),
-            "--concurrency".to_owned(),
-            "2".to_owned(),
-            // The tests read the access log while it is being written.
-            "--file-flush-interval-msec".to_owned(),
-            "200".to_owned(),
-            "--log-level".to_owned(),
-            "warning".to_owned(),
-        ];
+        fs::write(&config, template::shipped(&bootstrap, plan.edits, &values)?)?;
         let process = Process::start(
             plan.name,
             &tools::envoy()?,
-            arguments,
+            arguments(&config, plan.workers)?,
             &file("log"),
             plan.fate,
         )?;
         Ok(Self {
             process,
             admin: Endpoint::Unix(admin),
-            address: SocketAddr::from(([127, 0, 0, 1], 0)),
+            listeners: BTreeMap::new(),
+            first: SocketAddr::from(([127, 0, 0, 1], 0)),
         })
     }
 
-    /// Where its listener is.
+    /// Where its first listener is.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.first
+    }
+
+    /// Where a listener is.
+    ///
+    /// # Errors
+    /// If there is none of that name.
+    pub fn listener(&self, name: &str) -> Result<SocketAddr> {
+        let address = self.listeners.get(name).copied();
+        address.with_context(|| format!("Envoy has no listener '{name}'"))
     }
 
     /// The process.
@@ -126,7 +134,7 @@ impl Envoy {
     /// # Errors
     /// If there is no answer.
     pub async fn get(&self, path: &str) -> Result<Answer> {
-        http::get(&Endpoint::Tcp(self.address), path).await
+        http::get(&Endpoint::Tcp(self.first), path).await
     }
 
     /// Its metrics.
@@ -145,6 +153,54 @@ impl Envoy {
         let samples = self.metrics().await?;
         let series = samples.iter().filter(|sample| sample.name == name);
         Ok(series.map(|sample| sample.value).sum())
+    }
+
+    /// The sum of those series of a metric that have these labels; 0 if there is none.
+    ///
+    /// # Errors
+    /// If its admin interface does not answer.
+    pub async fn count(&self, name: &str, labels: &[(&str, &str)]) -> Result<f64> {
+        let samples = self.metrics().await?;
+        let matching = samples.iter().filter(|sample| sample.is(name, labels));
+        Ok(matching.map(|sample| sample.value).sum())
+    }
+
+    /// Waits until [`Envoy::count`] gives a value that `right` likes.
+    ///
+    /// # Errors
+    /// If it does not within five seconds; it then says what the series are.
+    pub async fn counts(
+        &self,
+        name: &str,
+        labels: &[(&str, &str)],
+        right: impl Fn(f64) -> bool,
+    ) -> Result<f64> {
+        let waited = wait::until(name, COUNTED, async || {
+            let count = self.count(name, labels).await?;
+            Ok(right(count).then_some(count))
+        });
+        let Err(error) = waited.await else {
+            return self.count(name, labels).await;
+        };
+        let samples = self.metrics().await?;
+        let series: Vec<_> = samples
+            .iter()
+            .filter(|sample| sample.name == name)
+            .collect();
+        Err(error.context(format!("{name}{labels:?} is not right in {series:#?}")))
+    }
+
+    /// One of Envoy's own counters or gauges, by its whole name in `/stats`; 0 if it is not there.
+    ///
+    /// # Errors
+    /// If its admin interface does not answer.
+    pub async fn stat(&self, name: &str) -> Result<u64> {
+        let stats = self.ask("/stats").await?;
+        let value = stats
+            .lines()
+            .filter_map(|line| line.split_once(": "))
+            .find(|(key, _)| *key == name);
+        Ok(value.map_or(Ok(0), |(_, value)| value.trim().parse())?)
     }
 
     /// The certificates that it presents now.
@@ -190,7 +246,11 @@ impl Envoy {
         ))
     }
 
-    async fn ask(&self, path: &str) -> Result<String> {
+    /// What its admin interface answers.
+    ///
+    /// # Errors
+    /// If it does not, or not with 200.
+    pub async fn ask(&self, path: &str) -> Result<String> {
         let answer = http::get(&self.admin, path).await?;
         ensure!(
             answer.status == 200,
@@ -201,35 +261,45 @@ impl Envoy {
     }
 }
 
-/// The listener's address, once Envoy is live: a listener whose identity has not come yet is not
-/// in the list, and port 0 has become a real one.
-async fn listening(admin: &Endpoint) -> Option<SocketAddr> {
+fn arguments(config: &Path, workers: u32) -> Result<Vec<String>> {
+    let workers = workers.to_string();
+    let arguments = [
+        "--config-path",
+        &text(config)?,
+        // Several Envoys on one machine: no shared memory for hot restarts.
+        "--disable-hot-restart",
+        "--concurrency",
+        &workers,
+        // The tests read the access log while it is being written.
+        "--file-flush-interval-msec",
+        "200",
+        "--log-level",
+        "warning",
+    ];
+    Ok(arguments.map(str::to_owned).into())
+}
+
+/// The listeners in their order, once Envoy is live and all of them listen: one whose identity has
+/// not come yet is not in the list, and port 0 has become a real one.
+async fn listening(admin: &Endpoint) -> Option<Vec<(String, SocketAddr)>> {
     let ready = http::get(admin, "/ready").await.ok()?;
     if ready.status != 200 {
         return None;
     }
     let list = http::get(admin, "/listeners?format=json").await.ok()?;
     let list: Value = serde_json::from_str(&list.body).ok()?;
-    let address = &list["listener_statuses"][0]["local_address"]["socket_address"];
-    let port = u16::try_from(address["port_value"].as_u64()?).ok()?;
-    (port != 0).then(|| SocketAddr::from(([127, 0, 0, 1], port)))
+    list["listener_statuses"]
+        .as_array()?
+        .iter()
+        .map(listener)
+        .collect()
 }
 
-/// Puts values in the place of `${NAME}`; a name without a value is an error.
-fn fill(template: &str, values: &BTreeMap<&str, String>) -> Result<String> {
-    let mut filled = String::with_capacity(template.len());
-    let mut rest = template;
-    while let Some((before, after)) = rest.split_once("${") {
-        let (name, after) = after.split_once('}').context("a '${' without its '}'")?;
-        let Some(value) = values.get(name) else {
-            bail!("nothing to put in the place of ${{{name}}}");
-        };
-        filled.push_str(before);
-        filled.push_str(value);
-        rest = after;
-    }
-    filled.push_str(rest);
-    Ok(filled)
+fn listener(status: &Value) -> Option<(String, SocketAddr)> {
+    let address = &status["local_address"]["socket_address"];
+    let port = u16::try_from(address["port_value"].as_u64()?).ok()?;
+    let address = SocketAddr::from(([127, 0, 0, 1], port));
+    (port != 0).then_some((status["name"].as_str()?.to_owned(), address))
 }
 
 /// A path as text, for a file that is text.
@@ -242,17 +312,4 @@ pub fn text(path: &Path) -> Result<String> {
         .into_string()
         .ok()
         .context("a path that is not UTF-8")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn fills_every_name_and_refuses_one_without_a_value() {
-        let values = BTreeMap::from([("A", "1".to_owned())]);
-        assert_eq!(fill("x ${A}, ${A} $y", &values).unwrap(), "x 1, 1 $y");
-        let error = fill("${B}", &values).unwrap_err();
-        assert!(error.to_string().contains("${B}"), "{error}");
-    }
 }

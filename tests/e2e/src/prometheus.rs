@@ -14,6 +14,13 @@ pub struct Sample {
 }
 
 impl Sample {
+    /// Whether it is of this metric and has these labels, perhaps among others.
+    #[must_use]
+    pub fn is(&self, name: &str, labels: &[(&str, &str)]) -> bool {
+        let mut wanted = labels.iter();
+        self.name == name && wanted.all(|(label, value)| self.label(label) == Some(value))
+    }
+
     /// A label's value, or nothing.
     #[must_use]
     pub fn label(&self, name: &str) -> Option<&str> {

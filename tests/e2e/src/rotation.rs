@@ -122,6 +122,6 @@ fn serials_used(log: &mut AccessLog) -> Result<Vec<String>> {
     let answered = log
         .news()?
         .into_iter()
-        .filter(|entry| entry.status == 200 && entry.peer == frontend);
-    Ok(answered.map(|entry| entry.peer_serial).collect())
+        .filter(|entry| entry.status == 200 && entry.certificate_uri == frontend);
+    Ok(answered.map(|entry| entry.certificate_serial).collect())
 }

@@ -11,7 +11,8 @@ use rustls::{
         verify_server_cert_signed_by_trust_anchor,
     },
     crypto::{
-        WebPkiSupportedAlgorithms, aws_lc_rs, verify_tls12_signature, verify_tls13_signature,
+        CryptoProvider, WebPkiSupportedAlgorithms, aws_lc_rs, verify_tls12_signature,
+        verify_tls13_signature,
     },
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject},
     server::ParsedCertificate,
@@ -63,10 +64,7 @@ fn config(
     let mut roots = RootCertStore::empty();
     roots.add(certificate(root)?)?;
     let provider = Arc::new(aws_lc_rs::default_provider());
-    let verifier = SpiffeServer {
-        roots,
-        algorithms: provider.signature_verification_algorithms,
-    };
+    let verifier = SpiffeServer::new(roots, &provider);
     let builder = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[version])?
         .dangerous()
@@ -101,9 +99,18 @@ async fn ask(server: SocketAddr, config: ClientConfig) -> std::io::Result<String
 /// Verifies the server's chain, but not its name: a SPIFFE identity is a URI, for which webpki
 /// has no check. The rest of what the demo shows does check the URI, in Envoy.
 #[derive(Debug)]
-struct SpiffeServer {
+pub(crate) struct SpiffeServer {
     roots: RootCertStore,
     algorithms: WebPkiSupportedAlgorithms,
+}
+
+impl SpiffeServer {
+    pub(crate) fn new(roots: RootCertStore, provider: &CryptoProvider) -> Self {
+        Self {
+            roots,
+            algorithms: provider.signature_verification_algorithms,
+        }
+    }
 }
 
 impl ServerCertVerifier for SpiffeServer {

@@ -1,20 +1,20 @@
 //! Everything that the demo shows: credence, a server's Envoy, and the Envoys of two clients.
 
 use std::{
-    fs,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use anyhow::{Result, ensure};
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::{
     credence::{Config, Credence},
     envoy::{Envoy, Plan, text},
+    filter::{FilterFile, Layer},
     process::Fate,
-    tools,
+    template::seconds,
 };
 
 /// The trust domain of the demo and the tests.
@@ -127,7 +127,7 @@ fn access_log(folder: &Path) -> PathBuf {
 }
 
 /// The policy of the demo: one rule, for one of the two clients.
-fn policy() -> String {
+fn policy() -> Value {
     json!({
         "policy": {
             "trustDomains": [TRUST_DOMAIN],
@@ -137,8 +137,25 @@ fn policy() -> String {
                 "paths": ["/", "/api/*"],
             }],
         },
+        "expiry": {"drainHeader": true},
+        "headers": {"peer": true},
+        "accessLog": "all",
     })
-    .to_string()
+}
+
+/// What the clients expect of the server.
+fn outbound_policy() -> Value {
+    json!({
+        "role": "outbound",
+        "policy": {
+            "trustDomains": [TRUST_DOMAIN],
+            "servers": [{
+                "name": "server",
+                "clusters": ["server"],
+                "principals": [format!("spiffe://{TRUST_DOMAIN}/server")],
+            }],
+        },
+    })
 }
 
 /// How long a connection lasts: with the time for draining it, less than half of a leaf's life.
@@ -150,44 +167,29 @@ fn drain_time(leaf_life: Duration) -> String {
     seconds(leaf_life / 10)
 }
 
-fn seconds(duration: Duration) -> String {
-    format!("{:.3}s", duration.as_secs_f64())
-}
-
-/// What the shipped list lets the filter call, as the map that Envoy wants.
-fn capabilities() -> Result<String> {
-    let list = fs::read_to_string(tools::workspace()?.join("filter/plugin/capabilities.txt"))?;
-    let names = list
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty() && !line.starts_with('#'));
-    let entries: Vec<String> = names.map(|name| format!("{name}: {{}}")).collect();
-    ensure!(
-        !entries.is_empty(),
-        "capabilities.txt is empty, which would restrict nothing"
-    );
-    Ok(format!("{{ {} }}", entries.join(", ")))
-}
-
 /// Starts a server's Envoy.
 ///
 /// # Errors
 /// If it does not become ready.
 pub async fn start_server(folder: &Path, options: &Options, credence: &Credence) -> Result<Envoy> {
+    let roles = ["inbound", "companion"];
+    let filter = folder.join("server.filter.yaml");
+    let filter = FilterFile::create(&filter, Layer::Http, &roles, &[], &policy().to_string())?;
     let values = [
         ("AGENT_SOCKET", text(&credence.socket("server"))?),
         ("TRUST_DOMAIN", TRUST_DOMAIN.to_owned()),
         ("CONNECTION_LIFE", connection_life(options.leaf_life)),
         ("DRAIN_TIME", drain_time(options.leaf_life)),
         ("ACCESS_LOG", text(&access_log(folder))?),
-        ("CAPABILITIES", capabilities()?),
-        ("FILTER_WASM", text(&tools::filter()?)?),
-        ("POLICY", policy()),
+        ("FILTER_CONFIG", text(filter.path())?),
     ];
     let plan = Plan {
         name: "server",
         bootstrap: "server",
+        roles: &roles,
         values: &values,
+        edits: &[],
+        workers: 2,
         fate: options.fate,
     };
     Envoy::start(folder, &plan).await
@@ -204,17 +206,26 @@ pub async fn start_client(
     credence: &Credence,
     server: &Envoy,
 ) -> Result<Envoy> {
+    let roles = ["outbound"];
+    let filter = folder.join(format!("{name}.filter.yaml"));
+    let policy = outbound_policy().to_string();
+    let filter = FilterFile::create(&filter, Layer::Http, &roles, &[], &policy)?;
     let values = [
         ("CLIENT", name.to_owned()),
         ("AGENT_SOCKET", text(&credence.socket(name))?),
+        ("TRUST_DOMAIN", TRUST_DOMAIN.to_owned()),
         ("SERVER_ID", format!("spiffe://{TRUST_DOMAIN}/server")),
         ("SERVER_PORT", server.address().port().to_string()),
         ("CONNECTION_LIFE", connection_life(options.leaf_life)),
+        ("FILTER_CONFIG", text(filter.path())?),
     ];
     let plan = Plan {
         name,
         bootstrap: "client",
+        roles: &roles,
         values: &values,
+        edits: &[],
+        workers: 2,
         fate: options.fate,
     };
     Envoy::start(folder, &plan).await

@@ -42,6 +42,13 @@ async fn every_decision_is_counted_once() -> Result<()> {
     for _ in 0..5 {
         world.intruder.get("/").await?;
     }
+    let expected = steps::Expected {
+        allowed: 7,
+        denied: 5,
+    };
+    steps::metrics_count_what_happened(&world, expected).await?;
+    // Nor is one counted again at a later tick.
+    tokio::time::sleep(Duration::from_millis(600)).await;
     let samples = world.server.metrics().await?;
     assert_eq!(steps::requests(&samples, "allow", "allow_rule")?, 7.0);
     assert_eq!(steps::requests(&samples, "deny", "no_rule")?, 5.0);
@@ -63,9 +70,10 @@ async fn the_access_log_names_the_peer_and_the_reason() -> Result<()> {
     );
     let held = world.intruder.held().await?;
     ensure!(
-        held.iter().any(|held| held.serial == entry.peer_serial),
+        held.iter()
+            .any(|held| held.serial == entry.certificate_serial),
         "the serial in the log, {}, is not the one of {held:?}",
-        entry.peer_serial
+        entry.certificate_serial
     );
     Ok(())
 }

@@ -2,17 +2,13 @@
 
 mod summary;
 
-use crate::{cli::InspectArguments, clock::WallClock, failure::Failure};
-use std::{
-    fs::File,
-    io::{self, Read, Write},
-    path::Path,
-};
+use crate::{cli::InspectArguments, clock::WallClock, failure::Failure, input};
+use std::io::{self, Write};
 use summary::Summary;
 use x509_parser::pem::Pem;
 
 /// The longest file that is looked at, in octets.
-const LONGEST: u64 = 1 << 20;
+const LONGEST: usize = 1 << 20;
 
 /// Prints the certificates of a file.
 ///
@@ -20,7 +16,7 @@ const LONGEST: u64 = 1 << 20;
 /// If it cannot be read, or holds no certificate.
 pub(crate) fn run(arguments: &InspectArguments) -> Result<(), Failure> {
     let path = &arguments.file;
-    let bytes = read(path)?;
+    let bytes = input::read(path, LONGEST)?;
     let bad = |why: String| Failure::BadInput(path.clone(), why);
     let now = WallClock.time();
     let summaries = certificates(&bytes)
@@ -33,27 +29,6 @@ pub(crate) fn run(arguments: &InspectArguments) -> Result<(), Failure> {
         .collect::<Result<Vec<_>, _>>()
         .map_err(bad)?;
     print(&summaries, arguments.json).map_err(Failure::Output)
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, Failure> {
-    let unreadable = |e| Failure::Unreadable(path.to_path_buf(), e);
-    let source: Box<dyn Read> = if path == Path::new("-") {
-        Box::new(io::stdin())
-    } else {
-        Box::new(File::open(path).map_err(unreadable)?)
-    };
-    let mut bytes = Vec::new();
-    source
-        .take(LONGEST + 1)
-        .read_to_end(&mut bytes)
-        .map_err(unreadable)?;
-    if bytes.len() as u64 > LONGEST {
-        return Err(Failure::BadInput(
-            path.to_path_buf(),
-            format!("longer than {LONGEST} octets"),
-        ));
-    }
-    Ok(bytes)
 }
 
 /// The DER certificates in PEM blocks, whatever stands between them; or the file as DER.

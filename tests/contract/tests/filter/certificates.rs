@@ -18,6 +18,10 @@ pub(crate) struct Certificate {
     pub(crate) digest: String,
     /// Seconds since 1970.
     pub(crate) not_after: u64,
+    /// In hexadecimal.
+    pub(crate) serial: String,
+    /// Key identifier of who issued it, in hexadecimal.
+    pub(crate) issuer_key_id: String,
 }
 
 /// A leaf to be issued.
@@ -47,6 +51,14 @@ impl Leaf {
         Self(params)
     }
 
+    /// Valid from so many seconds after the scripted clock's start, for an hour.
+    pub(crate) fn valid_from(mut self, seconds: i64) -> Self {
+        let from = OffsetDateTime::from_unix_timestamp(1_767_225_600 + seconds).unwrap();
+        self.0.not_before = from;
+        self.0.not_after = from + Duration::hours(1);
+        self
+    }
+
     /// Marked as a CA.
     pub(crate) fn authority(mut self) -> Self {
         self.0.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -67,17 +79,26 @@ impl Leaf {
     }
 
     /// Issues it. Self-signed, since the filter leaves the chain to Envoy.
-    pub(crate) fn issue(self) -> Certificate {
+    pub(crate) fn issue(mut self) -> Certificate {
         let key = KeyPair::generate().unwrap();
+        self.0.use_authority_key_identifier_extension = true;
+        let serial = Sha256::digest(key.public_key_raw());
+        self.0.serial_number = Some(serial[..8].to_vec().into());
         let certificate = self.0.self_signed(&key).unwrap();
-        let mut digest = String::new();
-        for byte in Sha256::digest(certificate.der()) {
-            write!(digest, "{byte:02x}").unwrap();
-        }
         Certificate {
             pem: certificate.pem(),
-            digest,
+            digest: hex(&Sha256::digest(certificate.der())),
             not_after: self.0.not_after.unix_timestamp().try_into().unwrap(),
+            serial: hex(&serial[..8]),
+            issuer_key_id: hex(&self.0.key_identifier(&key)),
         }
     }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let mut text = String::new();
+    for byte in bytes {
+        write!(text, "{byte:02x}").unwrap();
+    }
+    text
 }
