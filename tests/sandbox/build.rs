@@ -1,4 +1,5 @@
-//! Builds the hostile module: `credence_hostile.wasm`.
+//! Builds the hostile module, `credence_hostile.wasm`, and the command,
+//! `credence_signer_cli.wasm`.
 
 use credence_wasm_build::{BuildError, WasmPackage, build};
 
@@ -11,6 +12,15 @@ fn main() -> Result<(), BuildError> {
             sources: &["tests/hostile", "signer/module", "signer/wit", "signer/ca"],
         },
         "CREDENCE_HOSTILE_WASM",
+    )?;
+    build(
+        &WasmPackage {
+            package: "credence-signer-cli",
+            artifact: "credence_signer_cli",
+            target: "wasm32-wasip1",
+            sources: &["signer/module", "signer/ca"],
+        },
+        "CREDENCE_SIGNER_CLI_WASM",
     )?;
     Ok(())
 }

@@ -2,9 +2,10 @@
 
 use crate::{
     der::{self, DerError, Reader, tag},
+    guard,
     key::{KeyError, PublicKey},
-    oid, profile,
-    tbs::Tbs,
+    oid,
+    tbs::{Tbs, VERSION_3},
     validity::Validity,
 };
 use spiffe::SpiffeId;
@@ -22,6 +23,12 @@ pub enum CertificateError {
     /// Without basicConstraints cA=true.
     #[error("the certificate is not a CA's: basicConstraints does not say cA=true")]
     NotCa,
+    /// With a keyUsage that forbids what an issuer does.
+    #[error("the certificate is not a CA's: its keyUsage does not have keyCertSign")]
+    NoCertSign,
+    /// Not version 3.
+    #[error("the certificate is not of version 3")]
+    Version,
     /// Without a subject key identifier, which what it signs has to repeat.
     #[error("the certificate has no subject key identifier (RFC 5280 §4.2.1.2)")]
     NoKeyId,
@@ -70,7 +77,13 @@ pub struct CaCertificate {
     key_id: Vec<u8>,
     names: Option<Vec<u8>>,
     validity: Validity,
+    signs_crls: bool,
 }
+
+/// keyUsage's first octet (RFC 5280 §4.2.1.3), bits from the left: keyCertSign (5).
+const KEY_CERT_SIGN: u8 = 0b0000_0100;
+/// cRLSign (6)
+const CRL_SIGN: u8 = 0b0000_0010;
 
 impl CaCertificate {
     /// Reads a certificate. Its signature is not looked at.
@@ -83,8 +96,14 @@ impl CaCertificate {
         if tbs.algorithm != signed.algorithm {
             return Err(CertificateError::Algorithm);
         }
+        if tbs.version != VERSION_3 {
+            return Err(CertificateError::Version);
+        }
         if !is_ca(&tbs)? {
             return Err(CertificateError::NotCa);
+        }
+        if !may(&tbs, KEY_CERT_SIGN)? {
+            return Err(CertificateError::NoCertSign);
         }
         Ok(Self {
             der: der.to_vec(),
@@ -96,6 +115,7 @@ impl CaCertificate {
                 .extension(oid::value::SUBJECT_ALT_NAME)
                 .map(|e| e.value.to_vec()),
             validity: tbs.validity,
+            signs_crls: may(&tbs, CRL_SIGN)?,
         })
     }
 
@@ -132,7 +152,13 @@ impl CaCertificate {
     /// Whether its one alternative name is this trust domain's ID (X509-SVID §3.2).
     #[must_use]
     pub fn names(&self, trust_domain: &SpiffeId) -> bool {
-        self.names.as_deref() == Some(&profile::uri_name(trust_domain))
+        self.names.as_deref() == Some(&guard::identity_alone(trust_domain))
+    }
+
+    /// Whether its key may sign revocation lists.
+    #[must_use]
+    pub fn signs_crls(&self) -> bool {
+        self.signs_crls
     }
 
     /// Its validity.
@@ -150,6 +176,15 @@ fn is_ca(tbs: &Tbs<'_>) -> Result<bool, DerError> {
     fields
         .optional(tag::BOOLEAN)?
         .map_or(Ok(false), |flag| der::boolean(flag.value))
+}
+
+/// Whether keyUsage has a bit of its first octet; without the extension everything is allowed.
+fn may(tbs: &Tbs<'_>, bit: u8) -> Result<bool, DerError> {
+    let Some(usage) = tbs.extension(oid::value::KEY_USAGE) else {
+        return Ok(true);
+    };
+    let bits = der::single(usage.value, tag::BIT_STRING)?.value;
+    Ok(bits.get(1).is_some_and(|octet| octet & bit != 0))
 }
 
 fn key_id(tbs: &Tbs<'_>) -> Result<Vec<u8>, CertificateError> {

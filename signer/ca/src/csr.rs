@@ -8,6 +8,7 @@ use crate::{
     guard::Checked,
     key::{KeyError, PublicKey, SignatureAlgorithm},
     name,
+    scheme::{Scheme, SchemeError},
 };
 use thiserror::Error;
 
@@ -29,11 +30,9 @@ pub enum CsrError {
     /// A key that is not accepted.
     #[error(transparent)]
     Key(#[from] KeyError),
-    /// The signature's algorithm is not the one that goes with the key.
-    #[error(
-        "the certification request is signed with an algorithm that does not go with its {0} key"
-    )]
-    SignatureAlgorithm(crate::key::KeyKind),
+    /// An algorithm that is not accepted, or not with this key.
+    #[error("the certification request's signature: {0}")]
+    Scheme(#[from] SchemeError),
 }
 
 /// A request's parts. Nothing is verified yet.
@@ -43,8 +42,8 @@ pub struct CertificationRequest<'a> {
     pub info: &'a [u8],
     /// The key that is to be certified, and that has to have signed.
     pub public_key: PublicKey,
-    /// The algorithm that the signature claims, and that goes with the key.
-    pub algorithm: SignatureAlgorithm,
+    /// How the signature is to be verified: the algorithm that it claims, with that key.
+    pub scheme: Scheme,
     /// The signature's octets.
     pub signature: &'a [u8],
 }
@@ -64,14 +63,11 @@ impl<'a> CertificationRequest<'a> {
         let signature = der::bit_string_octets(outer.expect(tag::BIT_STRING)?.value)?;
         outer.finish()?;
         let public_key = public_key(info.value)?;
-        let algorithm = public_key.kind().signature_algorithm();
-        if claimed.raw != algorithm.identifier() {
-            return Err(CsrError::SignatureAlgorithm(public_key.kind()));
-        }
+        let scheme = Scheme::of(public_key.kind(), claimed.raw)?;
         Ok(Self {
             info: info.raw,
             public_key,
-            algorithm,
+            scheme,
             signature,
         })
     }
@@ -167,10 +163,10 @@ mod tests {
             ..(*OwnRequest::for_key(&key)).clone()
         }
         .with_signature(&[1]);
-        assert_eq!(
-            CertificationRequest::split(&der).unwrap_err(),
-            CsrError::SignatureAlgorithm(crate::key::KeyKind::P256)
-        );
+        assert!(matches!(
+            CertificationRequest::split(&der),
+            Err(CsrError::Scheme(_))
+        ));
     }
 
     #[test]

@@ -17,6 +17,8 @@ pub mod tag {
     pub const OCTET_STRING: u8 = 0x04;
     /// OBJECT IDENTIFIER
     pub const OID: u8 = 0x06;
+    /// ENUMERATED
+    pub const ENUMERATED: u8 = 0x0a;
     /// UTF8String
     pub const UTF8_STRING: u8 = 0x0c;
     /// UTCTime
@@ -252,6 +254,17 @@ pub fn sequence(parts: &[&[u8]]) -> Vec<u8> {
     encode(tag::SEQUENCE, &parts.concat())
 }
 
+/// A positive INTEGER, or zero, from its big endian octets.
+#[must_use]
+pub fn unsigned_integer(octets: &[u8]) -> Vec<u8> {
+    let zeros = octets.iter().take_while(|octet| **octet == 0).count();
+    let digits = octets.get(zeros..).unwrap_or_default();
+    match digits.first() {
+        Some(first) if first & 0x80 == 0 => encode(tag::INTEGER, digits),
+        _ => encode(tag::INTEGER, &[&[0], digits].concat()),
+    }
+}
+
 /// Writes a BIT STRING of whole octets.
 #[must_use]
 pub fn bit_string(octets: &[u8]) -> Vec<u8> {
@@ -310,6 +323,20 @@ mod tests {
         assert_eq!(unsigned(&[0, 0x80]).unwrap(), [0x80]);
         for bad in [&[][..], &[0x80], &[0, 0x7f], &[0, 0]] {
             assert!(unsigned(bad).is_err(), "{bad:02x?}");
+        }
+    }
+
+    #[test]
+    fn writes_integers_in_their_shortest_form() {
+        for (octets, der) in [
+            (&[][..], &[2, 1, 0][..]),
+            (&[0, 0], &[2, 1, 0]),
+            (&[0, 0x7f], &[2, 1, 0x7f]),
+            (&[0, 0x80], &[2, 2, 0, 0x80]),
+            (&[1, 0], &[2, 2, 1, 0]),
+        ] {
+            assert_eq!(unsigned_integer(octets), der);
+            assert!(unsigned(&der[2..]).is_ok());
         }
     }
 

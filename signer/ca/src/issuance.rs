@@ -3,6 +3,7 @@
 
 use crate::{
     certificate::CaCertificate,
+    dns::DnsName,
     key::{PublicKey, SignatureAlgorithm},
     name::{self, DistinguishedName},
     profile::Profile,
@@ -27,6 +28,9 @@ pub struct Issuance<'a> {
     pub profile: Profile,
     /// The identity that was authenticated; for a CA its trust domain's ID.
     pub identity: &'a SpiffeId,
+    /// The DNS names that the host's templates grant this identity: a module may put any of them
+    /// beside it. A CA's certificate has none, whatever stands here.
+    pub permitted_dns_names: &'a [DnsName],
     /// The subject's name; none for leaves.
     pub subject: Option<&'a DistinguishedName>,
     /// The key whose possession was proved.
@@ -40,6 +44,16 @@ pub struct Issuance<'a> {
 }
 
 impl Issuance<'_> {
+    /// The DNS names that may stand beside the identity.
+    #[must_use]
+    pub fn permitted_dns_names(&self) -> &[DnsName] {
+        if self.profile.is_ca() {
+            &[]
+        } else {
+            self.permitted_dns_names
+        }
+    }
+
     /// The key that will sign.
     #[must_use]
     pub fn issuer_key(&self) -> &PublicKey {

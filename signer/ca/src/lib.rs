@@ -4,15 +4,18 @@
 //! values.
 
 pub mod certificate;
+pub mod crl;
 pub mod csr;
 pub mod custody;
 pub mod der;
+pub mod dns;
 pub mod guard;
 pub mod issuance;
 pub mod key;
 pub mod name;
 pub mod oid;
 pub mod profile;
+pub mod scheme;
 pub mod serial;
 pub mod tbs;
 pub mod validity;

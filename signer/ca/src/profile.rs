@@ -1,12 +1,9 @@
-//! Profiles: which extensions a kind of certificate has, each with its one value.
+//! Profiles: what a kind of certificate is for, by value.
 
 use crate::{
     der::{self, tag},
-    guard::Rule,
-    issuance::{Issuance, Issuer},
     oid,
 };
-use spiffe::SpiffeId;
 use std::{fmt, time::Duration};
 
 /// Which kind of certificate.
@@ -18,136 +15,156 @@ pub enum Profile {
     Issuer,
     /// A leaf: X509-SVID §4 and §5.
     X509Svid,
+    /// A leaf as Dapr's sentry issues it.
+    DaprWorkload,
+    /// A leaf as Istio's CA issues it.
+    IstioWorkload,
+    /// The serving certificate of the CA itself.
+    Serving,
 }
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Profile {
+    /// Every profile.
+    pub const ALL: [Self; 6] = [
+        Self::Root,
+        Self::Issuer,
+        Self::X509Svid,
+        Self::DaprWorkload,
+        Self::IstioWorkload,
+        Self::Serving,
+    ];
+
+    /// Its name, as the contract, configuration and logs have it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Root => "root",
+            Self::Issuer => "issuer",
+            Self::X509Svid => "x509-svid",
+            Self::DaprWorkload => "dapr-workload",
+            Self::IstioWorkload => "istio-workload",
+            Self::Serving => "serving",
+        }
+    }
+
+    /// Whether its holder signs certificates.
+    #[must_use]
+    pub fn is_ca(self) -> bool {
+        match self {
+            Self::Root | Self::Issuer => true,
+            Self::X509Svid | Self::DaprWorkload | Self::IstioWorkload | Self::Serving => false,
+        }
+    }
+
     /// The longest life, from notBefore to notAfter, that the guard lets pass.
     #[must_use]
     pub fn longest_life(self) -> Duration {
         match self {
             Self::Root => DAY * 3660,
             Self::Issuer => DAY * 400,
-            Self::X509Svid => DAY * 7,
+            Self::X509Svid | Self::DaprWorkload | Self::IstioWorkload | Self::Serving => DAY * 7,
         }
     }
 
-    /// The extensions, each by its value: present once, with this criticality and these octets.
-    pub(crate) fn extensions(self, issuance: &Issuance<'_>) -> Vec<ExpectedExtension> {
-        let mut list = vec![
-            subject_key_id(issuance),
-            subject_alt_name(issuance),
-            self.basic_constraints(),
-            self.key_usage(),
-        ];
-        list.extend(authority_key_id(issuance));
-        list.extend(self.extended_key_usage());
-        list
-    }
-
-    /// RFC 5280 §4.2.1.9. A root sets no pathLen; an issuer may have no CA below it.
-    fn basic_constraints(self) -> ExpectedExtension {
+    /// basicConstraints (RFC 5280 §4.2.1.9). A root sets no pathLen; an issuer may have no CA
+    /// below it; a leaf is no CA, which DER writes by leaving cA out.
+    #[must_use]
+    pub fn basic_constraints(self) -> Vec<u8> {
         let value: &[u8] = match self {
             Self::Root => &[tag::BOOLEAN, 1, 0xff],
             Self::Issuer => &[tag::BOOLEAN, 1, 0xff, tag::INTEGER, 1, 0],
-            Self::X509Svid => &[],
+            Self::X509Svid | Self::DaprWorkload | Self::IstioWorkload | Self::Serving => &[],
         };
-        ExpectedExtension {
-            rule: Rule::BasicConstraints,
-            oid: oid::value::BASIC_CONSTRAINTS,
-            critical: true,
-            value: der::encode(tag::SEQUENCE, value),
-        }
+        der::encode(tag::SEQUENCE, value)
     }
 
-    /// RFC 5280 §4.2.1.3, X509-SVID §4.3: bits count from the left, unused ones are left out.
-    fn key_usage(self) -> ExpectedExtension {
+    /// keyUsage (RFC 5280 §4.2.1.3, X509-SVID §4.3): bits count from the left, unused ones are
+    /// left out.
+    #[must_use]
+    pub fn key_usage(self) -> Vec<u8> {
         let bits: &[u8] = match self {
             // keyCertSign (5), cRLSign (6)
             Self::Root | Self::Issuer => &[1, 0b0000_0110],
             // digitalSignature (0)
-            Self::X509Svid => &[7, 0b1000_0000],
+            Self::X509Svid | Self::DaprWorkload | Self::Serving => &[7, 0b1000_0000],
+            // digitalSignature (0), keyEncipherment (2)
+            Self::IstioWorkload => &[5, 0b1010_0000],
         };
-        ExpectedExtension {
-            rule: Rule::KeyUsage,
-            oid: oid::value::KEY_USAGE,
-            critical: true,
-            value: der::encode(tag::BIT_STRING, bits),
-        }
+        der::encode(tag::BIT_STRING, bits)
     }
 
-    /// RFC 5280 §4.2.1.12, X509-SVID §4.4: a leaf serves and calls; a CA has none.
-    fn extended_key_usage(self) -> Option<ExpectedExtension> {
-        match self {
-            Self::Root | Self::Issuer => None,
-            Self::X509Svid => Some(ExpectedExtension {
-                rule: Rule::ExtendedKeyUsage,
-                oid: oid::value::EXTENDED_KEY_USAGE,
-                critical: false,
-                value: der::sequence(&[
-                    &der::encode(tag::OID, oid::value::SERVER_AUTH),
-                    &der::encode(tag::OID, oid::value::CLIENT_AUTH),
-                ]),
-            }),
-        }
+    /// extKeyUsage (RFC 5280 §4.2.1.12, X509-SVID §4.4): a workload serves and calls, the CA's
+    /// own endpoint serves only, a CA has none.
+    #[must_use]
+    pub fn extended_key_usage(self) -> Option<Vec<u8>> {
+        let purposes: &[&[u8]] = match self {
+            Self::Root | Self::Issuer => return None,
+            Self::X509Svid | Self::DaprWorkload | Self::IstioWorkload => {
+                &[oid::value::SERVER_AUTH, oid::value::CLIENT_AUTH]
+            }
+            Self::Serving => &[oid::value::SERVER_AUTH],
+        };
+        let purposes: Vec<_> = purposes
+            .iter()
+            .map(|purpose| der::encode(tag::OID, purpose))
+            .collect();
+        Some(der::encode(tag::SEQUENCE, &purposes.concat()))
     }
 }
 
 impl fmt::Display for Profile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Root => "root",
-            Self::Issuer => "issuer",
-            Self::X509Svid => "x509-svid",
-        })
+        f.write_str(self.name())
     }
 }
 
-/// An extension that has to be there, once, exactly so.
-#[derive(Debug, Clone)]
-pub(crate) struct ExpectedExtension {
-    pub(crate) rule: Rule,
-    pub(crate) oid: &'static [u8],
-    pub(crate) critical: bool,
-    pub(crate) value: Vec<u8>,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// RFC 5280 §4.2.1.2
-fn subject_key_id(issuance: &Issuance<'_>) -> ExpectedExtension {
-    ExpectedExtension {
-        rule: Rule::SubjectKeyId,
-        oid: oid::value::SUBJECT_KEY_ID,
-        critical: false,
-        value: der::encode(tag::OCTET_STRING, &issuance.subject_key.key_id()),
+    /// Written out from the RFCs, so that a slip in the code above does not repeat itself here.
+    #[test]
+    fn usages_are_these_octets() {
+        let both = [
+            0x30, 20, 6, 8, 0x2b, 6, 1, 5, 5, 7, 3, 1, 6, 8, 0x2b, 6, 1, 5, 5, 7, 3, 2,
+        ];
+        let server = [0x30, 10, 6, 8, 0x2b, 6, 1, 5, 5, 7, 3, 1];
+        let none: &[u8] = &[];
+        for (profile, constraints, usage, extended) in [
+            (
+                Profile::Root,
+                &[0x30, 3, 1, 1, 0xff][..],
+                [3, 2, 1, 0x06],
+                none,
+            ),
+            (
+                Profile::Issuer,
+                &[0x30, 6, 1, 1, 0xff, 2, 1, 0],
+                [3, 2, 1, 0x06],
+                none,
+            ),
+            (Profile::X509Svid, &[0x30, 0], [3, 2, 7, 0x80], &both),
+            (Profile::DaprWorkload, &[0x30, 0], [3, 2, 7, 0x80], &both),
+            (Profile::IstioWorkload, &[0x30, 0], [3, 2, 5, 0xa0], &both),
+            (Profile::Serving, &[0x30, 0], [3, 2, 7, 0x80], &server),
+        ] {
+            assert_eq!(profile.basic_constraints(), constraints, "{profile}");
+            assert_eq!(profile.key_usage(), usage, "{profile}");
+            let found = profile.extended_key_usage();
+            assert_eq!(found.unwrap_or_default(), extended, "{profile}");
+        }
     }
-}
 
-/// RFC 5280 §4.2.1.1: the issuer's key identifier and nothing else. A root leaves it out.
-fn authority_key_id(issuance: &Issuance<'_>) -> Option<ExpectedExtension> {
-    match issuance.issuer {
-        Issuer::Itself => None,
-        Issuer::Ca(ca) => Some(ExpectedExtension {
-            rule: Rule::AuthorityKeyId,
-            oid: oid::value::AUTHORITY_KEY_ID,
-            critical: false,
-            value: der::sequence(&[&der::encode(tag::context(0), ca.key_id())]),
-        }),
+    #[test]
+    fn only_cas_outlive_a_week() {
+        for profile in Profile::ALL {
+            assert_eq!(
+                profile.longest_life() > DAY * 7,
+                profile.is_ca(),
+                "{profile}"
+            );
+        }
     }
-}
-
-/// RFC 5280 §4.2.1.6: one uniformResourceIdentifier, the identity (X509-SVID §2). Critical where
-/// the subject is empty.
-fn subject_alt_name(issuance: &Issuance<'_>) -> ExpectedExtension {
-    ExpectedExtension {
-        rule: Rule::SubjectAltName,
-        oid: oid::value::SUBJECT_ALT_NAME,
-        critical: issuance.subject.is_none(),
-        value: uri_name(issuance.identity),
-    }
-}
-
-/// GeneralNames with one uniformResourceIdentifier.
-pub(crate) fn uri_name(id: &SpiffeId) -> Vec<u8> {
-    der::sequence(&[&der::encode(tag::context(6), id.to_string().as_bytes())])
 }

@@ -5,9 +5,11 @@ use crate::{
     validity::Validity,
 };
 
-/// The fields of a version 3 TBSCertificate without unique identifiers, as they stand.
+/// The fields of a TBSCertificate without unique identifiers, as they stand.
 #[derive(Debug, Clone)]
 pub struct Tbs<'a> {
+    /// version, what stands in its `[0]`; empty if it is left out, which means version 1
+    pub version: &'a [u8],
     /// serialNumber, the INTEGER whole
     pub serial: &'a [u8],
     /// signature, the AlgorithmIdentifier whole
@@ -35,15 +37,20 @@ pub struct Extension<'a> {
     pub value: &'a [u8],
 }
 
+/// `[0] EXPLICIT Version`, v3(2): the INTEGER.
+pub const VERSION_3: &[u8] = &[tag::INTEGER, 1, 2];
+
 impl<'a> Tbs<'a> {
     /// Reads a TBSCertificate that is all of `der`.
     ///
     /// # Errors
-    /// If it is not version 3 DER to the last octet, or bears unique identifiers.
+    /// If it is not DER to the last octet, has no extensions, or bears unique identifiers.
     pub fn read(der: &'a [u8]) -> Result<Self, DerError> {
         let mut fields = Reader::new(der::single(der, tag::SEQUENCE)?.value);
-        read_version(&mut fields)?;
         let tbs = Self {
+            version: fields
+                .optional(tag::context_constructed(0))?
+                .map_or(&[], |version| version.value),
             serial: fields.expect(tag::INTEGER)?.raw,
             algorithm: fields.expect(tag::SEQUENCE)?.raw,
             issuer: fields.expect(tag::SEQUENCE)?.raw,
@@ -63,17 +70,11 @@ impl<'a> Tbs<'a> {
     }
 }
 
-/// `[0] EXPLICIT Version`, v3(2)
-fn read_version(fields: &mut Reader<'_>) -> Result<(), DerError> {
-    let version = fields.expect(tag::context_constructed(0))?;
-    if version.value == [tag::INTEGER, 1, 2] {
-        Ok(())
-    } else {
-        Err(DerError::Value("version 3"))
-    }
-}
-
-fn read_extensions(explicit: &[u8]) -> Result<Vec<Extension<'_>>, DerError> {
+/// Reads an Extensions: a SEQUENCE that is all of `explicit`.
+///
+/// # Errors
+/// If it is not DER.
+pub(crate) fn read_extensions(explicit: &[u8]) -> Result<Vec<Extension<'_>>, DerError> {
     let mut list = Reader::new(der::single(explicit, tag::SEQUENCE)?.value);
     let mut extensions = Vec::new();
     while !list.is_empty() {

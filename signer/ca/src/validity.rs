@@ -24,6 +24,9 @@ const GENERALIZED_FROM: u64 = 2_524_608_000;
 pub struct Time(u64);
 
 impl Time {
+    /// 1970-01-01T00:00:00Z
+    pub const EPOCH: Self = Self(0);
+
     /// From seconds since 1970; what lies after the year 9999 becomes its last second.
     #[must_use]
     pub fn from_unix(seconds: u64) -> Self {

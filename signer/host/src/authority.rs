@@ -114,6 +114,7 @@ impl<K: Custody> Authority<K> {
         let issuance = Issuance {
             profile: Profile::X509Svid,
             identity,
+            permitted_dns_names: &[],
             subject: None,
             subject_key: request.public_key(),
             validity: validity::plan(now, life, Some(self.issuer.validity()))?,

@@ -83,6 +83,7 @@ fn certify_root(
     let issuance = Issuance {
         profile: Profile::Root,
         identity: trust_domain,
+        permitted_dns_names: &[],
         subject: Some(&name(trust_domain, "root", key.public_key())),
         subject_key: request.public_key(),
         validity: validity::plan(now, ROOT_LIFE, None)?,
@@ -108,6 +109,7 @@ pub fn certify_issuer(
     let issuance = Issuance {
         profile: Profile::Issuer,
         identity: trust_domain,
+        permitted_dns_names: &[],
         subject: Some(&name(trust_domain, "issuer", key.public_key())),
         subject_key: request.public_key(),
         validity: validity::plan(now, ISSUER_LIFE, Some(root.validity()))?,

@@ -9,7 +9,7 @@ use aws_lc_rs::{
 use credence_ca::{
     csr::OwnRequest,
     custody::{Custody, CustodyError},
-    guard::{Checked, TbsCertificate},
+    guard::{Checked, TbsCertList, TbsCertificate},
     key::{KeyError, KeyKind, PublicKey},
 };
 use std::{
@@ -79,6 +79,10 @@ impl FileKey {
         let pkcs8 = match kind {
             KeyKind::P256 => EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &rng),
             KeyKind::Ed25519 => Ed25519KeyPair::generate_pkcs8(&rng),
+            KeyKind::P384 | KeyKind::Rsa(_) => {
+                let why = format!("{kind} keys cannot be generated in a file yet");
+                return Err(CustodyError::Failed(why));
+            }
         }
         .map_err(failed)?;
         let key = Self::from_pkcs8(pkcs8.as_ref())
@@ -125,6 +129,13 @@ impl Custody for FileKey {
             return Err(CustodyError::OtherKey);
         }
         Ok(tbs.with_signature(&self.sign(tbs.der())?))
+    }
+
+    fn sign_crl(&self, list: &Checked<TbsCertList>) -> Result<Vec<u8>, CustodyError> {
+        if list.issuer_key() != &self.public {
+            return Err(CustodyError::OtherKey);
+        }
+        Ok(list.with_signature(&self.sign(list.der())?))
     }
 
     fn sign_own_request(&self, request: &Checked<OwnRequest>) -> Result<Vec<u8>, CustodyError> {

@@ -4,11 +4,12 @@
 //! of certificationRequestInfo with exactly the key in them (RFC 2986 §4.2). That a captured
 //! request can be sent again is not stopped here: see SECURITY.md.
 
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, ParsedPublicKey};
+use aws_lc_rs::signature::{self as lc, ParsedPublicKey, VerificationAlgorithm};
 use credence_ca::{
     certificate::{CaCertificate, Signed},
     csr::{CertificationRequest, CsrError},
     key::{KeyKind, PublicKey},
+    scheme::{Digest, Scheme},
 };
 use thiserror::Error;
 
@@ -18,9 +19,9 @@ pub enum PossessionError {
     /// The request cannot be taken apart.
     #[error(transparent)]
     Request(#[from] CsrError),
-    /// The key's octets are not a point of good order on its curve.
-    #[error("the {0} public key is not a usable point of its curve")]
-    BadPoint(KeyKind),
+    /// The key's octets are not a point of good order on its curve, or not a usable modulus.
+    #[error("the {0} public key is not a usable one: no good point of its curve, or no modulus")]
+    BadKey(KeyKind),
     /// The signature does not verify.
     #[error("the certification request's signature does not verify with its own key")]
     BadSignature,
@@ -40,7 +41,12 @@ impl<'a> ProvenRequest<'a> {
     /// If it is not a request, its key is not accepted, or the signature is not that key's.
     pub fn prove(der: &'a [u8]) -> Result<Self, PossessionError> {
         let request = CertificationRequest::split(der)?;
-        verify(&request.public_key, request.info, request.signature)?;
+        verify(
+            request.scheme,
+            &request.public_key,
+            request.info,
+            request.signature,
+        )?;
         Ok(Self {
             der,
             public_key: request.public_key,
@@ -64,21 +70,32 @@ impl<'a> ProvenRequest<'a> {
 #[must_use]
 pub fn signed_by(certificate: &CaCertificate, issuer: &PublicKey) -> bool {
     Signed::split(certificate.der()).is_ok_and(|signed| {
-        signed.algorithm == issuer.kind().signature_algorithm().identifier()
-            && verify(issuer, signed.tbs, signed.signature).is_ok()
+        Scheme::of(issuer.kind(), signed.algorithm)
+            .is_ok_and(|scheme| verify(scheme, issuer, signed.tbs, signed.signature).is_ok())
     })
 }
 
-fn verify(key: &PublicKey, message: &[u8], signature: &[u8]) -> Result<(), PossessionError> {
-    match key.kind() {
-        KeyKind::P256 => verify_p256(key, message, signature),
-        KeyKind::Ed25519 => verify_ed25519(key, message, signature),
-    }
-}
-
-fn verify_p256(key: &PublicKey, message: &[u8], signature: &[u8]) -> Result<(), PossessionError> {
-    ParsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, key.octets())
-        .map_err(|_| PossessionError::BadPoint(KeyKind::P256))?
+/// The one place where a signature that someone else made is verified.
+fn verify(
+    scheme: Scheme,
+    key: &PublicKey,
+    message: &[u8],
+    signature: &[u8],
+) -> Result<(), PossessionError> {
+    let algorithm: &'static dyn VerificationAlgorithm = match scheme {
+        Scheme::Ed25519 => return verify_ed25519(key, message, signature),
+        Scheme::P256(Digest::Sha256) => &lc::ECDSA_P256_SHA256_ASN1,
+        Scheme::P256(Digest::Sha384) => &lc::ECDSA_P256_SHA384_ASN1,
+        Scheme::P256(Digest::Sha512) => &lc::ECDSA_P256_SHA512_ASN1,
+        Scheme::P384(Digest::Sha256) => &lc::ECDSA_P384_SHA256_ASN1,
+        Scheme::P384(Digest::Sha384) => &lc::ECDSA_P384_SHA384_ASN1,
+        Scheme::P384(Digest::Sha512) => &lc::ECDSA_P384_SHA512_ASN1,
+        Scheme::RsaPkcs1(Digest::Sha256) => &lc::RSA_PKCS1_2048_8192_SHA256,
+        Scheme::RsaPkcs1(Digest::Sha384) => &lc::RSA_PKCS1_2048_8192_SHA384,
+        Scheme::RsaPkcs1(Digest::Sha512) => &lc::RSA_PKCS1_2048_8192_SHA512,
+    };
+    ParsedPublicKey::new(algorithm, key.octets())
+        .map_err(|_| PossessionError::BadKey(key.kind()))?
         .verify_sig(message, signature)
         .map_err(|_| PossessionError::BadSignature)
 }
@@ -90,7 +107,7 @@ fn verify_ed25519(
     message: &[u8],
     signature: &[u8],
 ) -> Result<(), PossessionError> {
-    const BAD: PossessionError = PossessionError::BadPoint(KeyKind::Ed25519);
+    const BAD: PossessionError = PossessionError::BadKey(KeyKind::Ed25519);
     let octets = key.octets().try_into().map_err(|_| BAD)?;
     let key = ed25519_dalek::VerifyingKey::from_bytes(octets).map_err(|_| BAD)?;
     if key.is_weak() {
@@ -101,3 +118,6 @@ fn verify_ed25519(
     key.verify_strict(message, &signature)
         .map_err(|_| PossessionError::BadSignature)
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,6 +9,7 @@
 )]
 
 mod crimes;
+mod forge;
 
 use credence_signer_core::wit::{self, Guest, exports::credence::signer::certificates as contract};
 

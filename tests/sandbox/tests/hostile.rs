@@ -50,6 +50,20 @@ fn every_lie_is_refused_by_the_rule_that_it_breaks() {
         ("serial", Rule::Serial),
         ("algorithm", Rule::SignatureAlgorithm),
         ("subject", Rule::Subject),
+        ("future", Rule::Validity),
+        ("key-usage", Rule::KeyUsage),
+        ("any-usage", Rule::ExtendedKeyUsage),
+        ("authority", Rule::AuthorityKeyId),
+        ("subject-key-id", Rule::SubjectKeyId),
+        ("dns-name", Rule::DnsNames),
+        ("two-identities", Rule::SubjectAltName),
+        ("no-identity", Rule::SubjectAltName),
+        ("uncritical-name", Rule::SubjectAltName),
+        ("no-usage", Rule::MissingExtension),
+        ("ocsp-url", Rule::UnknownExtension),
+        ("crl-url", Rule::UnknownExtension),
+        ("version", Rule::Version),
+        ("path-len", Rule::BasicConstraints),
         ("second-san", Rule::RepeatedExtension),
         ("unknown-extension", Rule::UnknownExtension),
         ("trailing", Rule::Encoding),
@@ -143,7 +157,7 @@ fn what_does_not_keep_the_contract_is_refused() {
             (core instance $i (instantiate $m))
             (func $f (result u32) (canon lift (core func $i "f")))
             (instance $certificates (export "issue" (func $f)))
-            (export "credence:signer/certificates@0.1.0" (instance $certificates)))"#,
+            (export "credence:signer/certificates@1.0.0" (instance $certificates)))"#,
     )
     .unwrap();
     for component in [nothing, other_types] {

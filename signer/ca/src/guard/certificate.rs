@@ -1,15 +1,12 @@
-//! The guard for to-be-signed certificates.
+//! The guard for to-be-signed certificates: all of its rules, in their order.
 
-use super::{Checked, Refusal, Rule};
+use super::{Checked, Refusal, Rule, Verdict, extension, field, life};
 use crate::{
     der,
-    issuance::{Issuance, Issuer},
+    issuance::Issuance,
     key::{PublicKey, SignatureAlgorithm},
-    oid,
-    profile::ExpectedExtension,
-    tbs::{Extension, Tbs},
+    tbs::Tbs,
 };
-use std::fmt::Display;
 
 /// A to-be-signed certificate and the key that may sign it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,14 +48,12 @@ pub fn check_certificate(
     proposal: Vec<u8>,
     issuance: &Issuance<'_>,
 ) -> Result<Checked<TbsCertificate>, Refusal> {
-    let tbs = Tbs::read(&proposal).map_err(|e| Refusal {
-        rule: Rule::Encoding,
-        expected: "a version 3 TBSCertificate in DER, nothing trailing".into(),
-        found: e.to_string(),
-    })?;
-    check_fields(&tbs, issuance)?;
-    check_life(&tbs, issuance)?;
-    check_extensions(&tbs.extensions, &issuance.profile.extensions(issuance))?;
+    let tbs = read(&proposal)?;
+    for rule in FIELD_RULES {
+        rule(&tbs, issuance)?;
+    }
+    let expected = extension::of_certificate(issuance);
+    extension::check(&tbs.extensions, &expected, issuance)?;
     Ok(Checked::derived(TbsCertificate {
         der: proposal,
         algorithm: issuance.signature_algorithm(),
@@ -66,122 +61,68 @@ pub fn check_certificate(
     }))
 }
 
-/// The fields that the request fixes, octet by octet.
-fn check_fields(tbs: &Tbs<'_>, issuance: &Issuance<'_>) -> Result<(), Refusal> {
-    same(Rule::Serial, &issuance.serial.to_der(), tbs.serial)?;
-    same(
-        Rule::SignatureAlgorithm,
-        issuance.signature_algorithm().identifier(),
-        tbs.algorithm,
-    )?;
-    same(Rule::Issuer, &issuance.issuer_name(), tbs.issuer)?;
-    same(Rule::Subject, &issuance.subject_name(), tbs.subject)?;
-    same(Rule::PublicKey, issuance.subject_key.spki(), tbs.spki)
-}
+/// One rule about one field.
+type FieldRule = fn(&Tbs<'_>, &Issuance<'_>) -> Verdict;
 
-/// The validity that was decided, and even that only within the profile's cap and the issuer's
-/// own end.
-fn check_life(tbs: &Tbs<'_>, issuance: &Issuance<'_>) -> Result<(), Refusal> {
-    let found = tbs.validity;
-    if found != issuance.validity {
-        return refuse(Rule::Validity, &issuance.validity, &found);
-    }
-    let longest = issuance.profile.longest_life();
-    if found.not_after < found.not_before || found.life() > longest {
-        return refuse(
-            Rule::LongestLife,
-            &format!("at most {} s", longest.as_secs()),
-            &found,
-        );
-    }
-    match issuance.issuer {
-        Issuer::Ca(ca) if found.not_after > ca.validity().not_after => refuse(
-            Rule::WithinIssuer,
-            &format!("no later than {}", ca.validity().not_after),
-            &found,
-        ),
-        Issuer::Ca(_) | Issuer::Itself => Ok(()),
-    }
-}
+/// A field each, but for validity, which has three. Extensions follow.
+const FIELD_RULES: [FieldRule; 9] = [
+    field::version,
+    field::serial,
+    field::signature_algorithm,
+    field::issuer,
+    life::validity,
+    life::longest_life,
+    life::within_issuer,
+    field::subject,
+    field::public_key,
+];
 
-/// Every extension of the profile once, exactly so, and no other.
-fn check_extensions(
-    found: &[Extension<'_>],
-    expected: &[ExpectedExtension],
-) -> Result<(), Refusal> {
-    for (index, extension) in found.iter().enumerate() {
-        if found
-            .iter()
-            .take(index)
-            .any(|earlier| earlier.oid == extension.oid)
-        {
-            return refuse(
-                Rule::RepeatedExtension,
-                &"once",
-                &format!("{} twice", oid::dotted(extension.oid)),
-            );
-        }
-        match expected.iter().find(|e| e.oid == extension.oid) {
-            Some(expected) => check_extension(extension, expected)?,
-            None => return refuse(Rule::UnknownExtension, &"none", &oid::dotted(extension.oid)),
-        }
-    }
-    match expected
-        .iter()
-        .find(|e| !found.iter().any(|f| f.oid == e.oid))
-    {
-        Some(missing) => refuse(Rule::MissingExtension, &missing.rule, &"none"),
-        None => Ok(()),
-    }
-}
-
-fn check_extension(found: &Extension<'_>, expected: &ExpectedExtension) -> Result<(), Refusal> {
-    if found.critical != expected.critical {
-        return refuse(
-            expected.rule,
-            &criticality(expected.critical),
-            &criticality(found.critical),
-        );
-    }
-    same(expected.rule, &expected.value, found.value)
-}
-
-fn criticality(critical: bool) -> &'static str {
-    if critical { "critical" } else { "not critical" }
-}
-
-fn same(rule: Rule, expected: &[u8], found: &[u8]) -> Result<(), Refusal> {
-    if expected == found {
-        Ok(())
-    } else {
-        refuse(rule, &show(expected), &show(found))
-    }
-}
-
-fn refuse<T>(rule: Rule, expected: &dyn Display, found: &dyn Display) -> Result<T, Refusal> {
-    Err(Refusal {
-        rule,
-        expected: expected.to_string(),
-        found: found.to_string(),
+/// Rule `encoding`.
+fn read(proposal: &[u8]) -> Result<Tbs<'_>, Refusal> {
+    Tbs::read(proposal).map_err(|e| Refusal {
+        rule: Rule::Encoding,
+        expected: "a TBSCertificate with extensions in DER, nothing trailing".into(),
+        found: e.to_string(),
     })
 }
 
-/// How many octets a refusal shows of a value.
-const SHOWN: usize = 160;
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::guard::sample;
 
-/// Hexadecimal, and the readable part beside it, since names are what people look for.
-fn show(der: &[u8]) -> String {
-    let head = der.get(..SHOWN.min(der.len())).unwrap_or(der);
-    let text: String = head
-        .iter()
-        .map(|b| {
-            if b.is_ascii_graphic() {
-                char::from(*b)
-            } else {
-                '.'
-            }
-        })
-        .collect();
-    let more = if der.len() > SHOWN { "…" } else { "" };
-    format!("{}{more} ({text}{more})", crate::hex(head))
+    #[test]
+    fn lets_pass_what_was_decided_and_keeps_it_as_it_was() {
+        for issuance in sample::all() {
+            let proposal = sample::tbs(&issuance);
+            let checked = check_certificate(proposal.clone(), &issuance).unwrap();
+            assert_eq!(checked.der(), proposal);
+            assert_eq!(checked.issuer_key(), issuance.issuer_key());
+        }
+    }
+
+    #[test]
+    fn encoding_is_der_to_the_last_octet() {
+        let issuance = sample::leaf();
+        let good = sample::tbs(&issuance);
+        let trailing = [good.as_slice(), &[0]].concat();
+        for bad in [&[][..], &good[1..], &good[..good.len() - 1], &trailing] {
+            let refusal = check_certificate(bad.to_vec(), &issuance).unwrap_err();
+            assert_eq!(refusal.rule, Rule::Encoding);
+        }
+    }
+
+    #[test]
+    fn the_certificate_bears_the_algorithm_twice_and_the_signature_last() {
+        let issuance = sample::leaf();
+        let checked = check_certificate(sample::tbs(&issuance), &issuance).unwrap();
+        let der = checked.with_signature(&[7; 9]);
+        let signed = crate::certificate::Signed::split(&der).unwrap();
+        assert_eq!(signed.tbs, checked.der());
+        assert_eq!(
+            signed.algorithm,
+            issuance.signature_algorithm().identifier()
+        );
+        assert_eq!(signed.signature, [7; 9]);
+    }
 }

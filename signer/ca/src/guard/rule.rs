@@ -1,14 +1,15 @@
-//! The guard's rules, and what it says when one is broken.
+//! The guard's rules by name.
 
 use std::fmt;
-use thiserror::Error;
 
-/// A rule that a to-be-signed certificate has to keep.
+/// A rule that a proposal has to keep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Rule {
-    /// DER from the first to the last octet, version 3, no unique identifiers.
+    /// DER from the first to the last octet, no unique identifiers.
     Encoding,
+    /// A certificate is of version 3, a revocation list of version 2.
+    Version,
     /// The serial number is the one that the host drew.
     Serial,
     /// The signature algorithm is that of the key that will sign.
@@ -17,7 +18,7 @@ pub enum Rule {
     Issuer,
     /// The validity is the one that the host decided.
     Validity,
-    /// The life is within the profile's cap.
+    /// The life is within the profile's cap, and ends after it begins.
     LongestLife,
     /// The certificate ends no later than its issuer's.
     WithinIssuer,
@@ -37,12 +38,26 @@ pub enum Rule {
     KeyUsage,
     /// extKeyUsage, by value and criticality.
     ExtendedKeyUsage,
-    /// subjectAltName: exactly the authenticated identity, by value and criticality.
+    /// subjectAltName: the authenticated identity first and once, by value and criticality, and
+    /// no name but DNS names after it.
     SubjectAltName,
+    /// The DNS names beside the identity are permitted ones, none twice, in the list's order.
+    DnsNames,
     /// subjectKeyIdentifier, by value and criticality.
     SubjectKeyId,
     /// authorityKeyIdentifier, by value and criticality.
     AuthorityKeyId,
+    /// The issuer's own certificate lets its key sign revocation lists.
+    CrlSign,
+    /// thisUpdate and nextUpdate are the ones that the host decided.
+    UpdateTimes,
+    /// A revocation list's life is within the cap, and ends after it begins.
+    LongestCrlLife,
+    /// The revoked certificates are those that the host listed, in its order, none twice, none
+    /// of the future, and not more than a list may have.
+    RevokedCertificates,
+    /// cRLNumber, by value and criticality.
+    CrlNumber,
 }
 
 impl Rule {
@@ -51,6 +66,7 @@ impl Rule {
     pub fn name(self) -> &'static str {
         match self {
             Self::Encoding => "encoding",
+            Self::Version => "version",
             Self::Serial => "serial",
             Self::SignatureAlgorithm => "signature-algorithm",
             Self::Issuer => "issuer",
@@ -66,8 +82,14 @@ impl Rule {
             Self::KeyUsage => "key-usage",
             Self::ExtendedKeyUsage => "extended-key-usage",
             Self::SubjectAltName => "subject-alt-name",
+            Self::DnsNames => "dns-names",
             Self::SubjectKeyId => "subject-key-id",
             Self::AuthorityKeyId => "authority-key-id",
+            Self::CrlSign => "crl-sign",
+            Self::UpdateTimes => "update-times",
+            Self::LongestCrlLife => "longest-crl-life",
+            Self::RevokedCertificates => "revoked-certificates",
+            Self::CrlNumber => "crl-number",
         }
     }
 }
@@ -76,16 +98,4 @@ impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
-}
-
-/// The guard's no: which rule, what it wanted, what stood there.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("rule {rule}: expected {expected}, found {found}")]
-pub struct Refusal {
-    /// The rule that was broken.
-    pub rule: Rule,
-    /// The value that the guard derived.
-    pub expected: String,
-    /// The value that the module proposed.
-    pub found: String,
 }

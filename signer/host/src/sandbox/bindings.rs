@@ -12,7 +12,7 @@
 )]
 
 use super::Proposal;
-use credence_ca::{issuance::Issuer, key::SignatureAlgorithm, profile::Profile};
+use credence_ca::{dns::DnsName, issuance::Issuer, key::SignatureAlgorithm, profile::Profile};
 
 wasmtime::component::bindgen!({
     path: "../wit",
@@ -31,7 +31,15 @@ impl From<&Proposal<'_>> for wit::Request {
                 Profile::Root => wit::Profile::Root,
                 Profile::Issuer => wit::Profile::Issuer,
                 Profile::X509Svid => wit::Profile::X509Svid,
+                Profile::DaprWorkload => wit::Profile::DaprWorkload,
+                Profile::IstioWorkload => wit::Profile::IstioWorkload,
+                Profile::Serving => wit::Profile::Serving,
             },
+            permitted_dns_names: issuance
+                .permitted_dns_names()
+                .iter()
+                .map(DnsName::to_string)
+                .collect(),
             subject: issuance.subject.map(|name| wit::DistinguishedName {
                 organization: name.organization.clone(),
                 common_name: name.common_name.clone(),
@@ -43,7 +51,9 @@ impl From<&Proposal<'_>> for wit::Request {
             serial: issuance.serial.octets().to_vec(),
             signature_algorithm: match issuance.signature_algorithm() {
                 SignatureAlgorithm::EcdsaSha256 => wit::SignatureAlgorithm::EcdsaWithSha256,
+                SignatureAlgorithm::EcdsaSha384 => wit::SignatureAlgorithm::EcdsaWithSha384,
                 SignatureAlgorithm::Ed25519 => wit::SignatureAlgorithm::Ed25519,
+                SignatureAlgorithm::RsaSha256 => wit::SignatureAlgorithm::Sha256WithRsaEncryption,
             },
             issuer: match issuance.issuer {
                 Issuer::Itself => None,

@@ -3,8 +3,9 @@
 //! Everything but the key is taken from the request's authenticated side, so a request need not
 //! ask for anything. What it does ask for is granted or refused, never quietly left out.
 
-use crate::{Profile, Rejection, Request};
+use crate::{Rejection, Request};
 use x509_parser::{
+    asn1_rs::Tag,
     certification_request::X509CertificationRequest,
     cri_attributes::ParsedCriAttribute,
     extensions::{BasicConstraints, ExtendedKeyUsage, GeneralName, KeyUsage, ParsedExtension},
@@ -14,11 +15,12 @@ use x509_parser::{
 /// The parts of a request that matter to its content.
 #[derive(Debug)]
 pub(crate) struct Asked {
-    /// The AlgorithmIdentifier's object identifier and its parameters, dotted.
+    /// The AlgorithmIdentifier's object identifier and its curve, dotted.
     pub(crate) key_algorithm: (String, Option<String>),
     /// The octets of subjectPublicKey.
     pub(crate) key: Vec<u8>,
     uris: Vec<String>,
+    dns_names: Vec<String>,
     other_names: Vec<String>,
     ca: Option<String>,
     usages: Vec<String>,
@@ -34,14 +36,18 @@ pub(crate) fn read(csr: &[u8]) -> Result<Asked, Rejection> {
     }
     let info = &csr.certification_request_info;
     let algorithm = &info.subject_pki.algorithm;
-    let parameters = algorithm.parameters.as_ref().and_then(|p| p.as_oid().ok());
+    let parameters = algorithm.parameters.as_ref();
+    let curve = parameters.filter(|p| p.tag() == Tag::Oid);
     let mut asked = Asked {
         key_algorithm: (
             algorithm.algorithm.to_id_string(),
-            parameters.map(|o| o.to_id_string()),
+            curve
+                .and_then(|p| p.as_oid().ok())
+                .map(|o| o.to_id_string()),
         ),
         key: info.subject_pki.subject_public_key.data.to_vec(),
         uris: Vec::new(),
+        dns_names: Vec::new(),
         other_names: Vec::new(),
         ca: None,
         usages: Vec::new(),
@@ -84,6 +90,7 @@ impl Asked {
     fn take_name(&mut self, name: &GeneralName<'_>) {
         match name {
             GeneralName::URI(uri) => self.uris.push((*uri).to_owned()),
+            GeneralName::DNSName(name) => self.dns_names.push((*name).to_owned()),
             other => self.other_names.push(format!("{other:?}")),
         }
     }
@@ -98,7 +105,7 @@ impl Asked {
         if usage.key_cert_sign() || usage.crl_sign() {
             self.ca = Some(format!("keyUsage {usage}"));
         }
-        // keyEncipherment is what RSA habits ask for: harmless, and not granted
+        // keyEncipherment is what RSA habits ask for: harmless, and granted by one profile only
         let ordinary = usage.digital_signature() || usage.key_encipherment();
         let odd = usage.non_repudiation()
             || usage.data_encipherment()
@@ -124,7 +131,7 @@ impl Asked {
 
     /// Whether the caller may have what is asked for.
     pub(crate) fn check(&self, request: &Request) -> Result<(), Rejection> {
-        if let (Profile::X509Svid, Some(what)) = (request.profile, &self.ca) {
+        if let (false, Some(what)) = (request.profile.is_ca(), &self.ca) {
             return Err(Rejection::CaRequested(what.clone()));
         }
         if let Some(other) = self.uris.iter().find(|uri| **uri != request.identity) {
@@ -133,12 +140,28 @@ impl Asked {
                 request.identity
             )));
         }
-        if let Some(name) = self.other_names.first() {
-            return Err(Rejection::NameNotAllowed(name.clone()));
+        if let Some(name) = self.first_name_not_granted(request) {
+            return Err(Rejection::NameNotAllowed(name));
         }
         match self.usages.first().or(self.not_granted.first()) {
             Some(what) => Err(Rejection::ExtensionNotAllowed(what.clone())),
             None => Ok(()),
         }
+    }
+
+    fn first_name_not_granted(&self, request: &Request) -> Option<String> {
+        self.dns_names
+            .iter()
+            .find(|asked| {
+                let permitted = &request.permitted_dns_names;
+                !permitted.iter().any(|p| p.eq_ignore_ascii_case(asked))
+            })
+            .map(|name| format!("DNS name {name}"))
+            .or_else(|| self.other_names.first().cloned())
+    }
+
+    /// Whether the request asks for this DNS name. Case does not matter (RFC 4343).
+    pub(crate) fn wants(&self, name: &str) -> bool {
+        self.dns_names.iter().any(|n| n.eq_ignore_ascii_case(name))
     }
 }

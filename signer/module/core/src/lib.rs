@@ -6,6 +6,7 @@
 mod asked;
 mod issuer;
 mod request;
+mod splice;
 mod tbs;
 #[cfg(feature = "wit")]
 pub mod wit;

@@ -9,8 +9,22 @@ pub enum Profile {
     Root,
     /// An issuing CA below a root.
     Issuer,
-    /// A leaf.
+    /// A workload's leaf.
     X509Svid,
+    /// A workload's leaf, as Dapr has it.
+    DaprWorkload,
+    /// A workload's leaf, as Istio has it.
+    IstioWorkload,
+    /// The serving certificate of the CA itself.
+    Serving,
+}
+
+impl Profile {
+    /// Whether its holder signs certificates.
+    #[must_use]
+    pub fn is_ca(self) -> bool {
+        matches!(self, Self::Root | Self::Issuer)
+    }
 }
 
 /// Seconds since 1970-01-01T00:00:00Z, both ends inclusive.
@@ -25,10 +39,14 @@ pub struct Validity {
 /// With which algorithm the host's key will sign.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SignatureAlgorithm {
-    /// RFC 5758 §3.2
+    /// By P-256, RFC 5758 §3.2
     EcdsaWithSha256,
+    /// By P-384, RFC 5758 §3.2
+    EcdsaWithSha384,
     /// RFC 8410 §3
     Ed25519,
+    /// By RSA, RFC 4055 §5
+    Sha256WithRsaEncryption,
 }
 
 /// A name that the host has chosen.
@@ -49,6 +67,8 @@ pub struct Request {
     pub identity: String,
     /// Which kind of certificate.
     pub profile: Profile,
+    /// DNS names that may stand beside the identity.
+    pub permitted_dns_names: Vec<String>,
     /// The subject; none is the empty name.
     pub subject: Option<DistinguishedName>,
     /// From when to when.
@@ -73,7 +93,7 @@ pub enum Rejection {
     /// The request names a SPIFFE ID that is not the caller's.
     #[error("the certification request names another identity: {0}")]
     OtherIdentity(String),
-    /// The request asks for a further name.
+    /// The request asks for a further name that is not granted.
     #[error("the certification request asks for a name that is not granted: {0}")]
     NameNotAllowed(String),
     /// The request asks for an extension or usage that is not granted.

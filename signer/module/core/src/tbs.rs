@@ -3,7 +3,7 @@
 //! rcgen signs what it writes. The key given to it here has no private half: it keeps the octets
 //! that it is asked to sign, and those are the proposal.
 
-use crate::{Profile, Rejection, Request, SignatureAlgorithm, asked::Asked, issuer};
+use crate::{Profile, Rejection, Request, SignatureAlgorithm, asked::Asked, issuer, splice};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, DnValue,
     ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyUsagePurpose, PublicKeyData, SanType,
@@ -20,46 +20,72 @@ fn invalid(what: &dyn std::fmt::Display) -> Rejection {
 /// Proposes the certificate.
 pub(crate) fn build(request: &Request, asked: &Asked) -> Result<Vec<u8>, Rejection> {
     let subject_key = SubjectKey::new(asked)?;
-    let params = params(request, &subject_key)?;
-    let pen = Pen::new(request.signature_algorithm);
-    let (name, key_id) = match (&request.issuer, request.profile) {
-        (Some(der), Profile::Issuer | Profile::X509Svid) => {
+    let params = params(request, asked, &subject_key)?;
+    match (&request.issuer, request.profile) {
+        (None, Profile::Root) => {
+            let name = params.distinguished_name.clone();
+            write(request, &params, &subject_key, name, subject_key.key_id())
+        }
+        (Some(der), profile) if profile != Profile::Root => {
             let issuer = issuer::read(der)?;
-            (issuer.name, issuer.key_id)
+            let nobody = DistinguishedName::new();
+            let tbs = write(request, &params, &subject_key, nobody, issuer.key_id)?;
+            splice::with_issuer(&tbs, &issuer.name)
+                .ok_or_else(|| invalid(&"rcgen wrote no TBSCertificate"))
         }
-        (None, Profile::Root) => (params.distinguished_name.clone(), subject_key.key_id()),
-        _ => {
-            return Err(invalid(
-                &"a root has no issuer, and everything else has one",
-            ));
-        }
-    };
+        _ => Err(invalid(
+            &"a root has no issuer, and everything else has one",
+        )),
+    }
+}
+
+/// Has rcgen write it.
+fn write(
+    request: &Request,
+    params: &CertificateParams,
+    subject_key: &SubjectKey,
+    issuer_name: DistinguishedName,
+    issuer_key_id: Vec<u8>,
+) -> Result<Vec<u8>, Rejection> {
+    let pen = Pen::new(request.signature_algorithm);
     let mut issuer = CertificateParams::default();
-    issuer.distinguished_name = name;
-    issuer.key_identifier_method = KeyIdMethod::PreSpecified(key_id);
+    issuer.distinguished_name = issuer_name;
+    issuer.key_identifier_method = KeyIdMethod::PreSpecified(issuer_key_id);
     params
-        .signed_by(&subject_key, &rcgen::Issuer::new(issuer, &pen))
+        .signed_by(subject_key, &rcgen::Issuer::new(issuer, &pen))
         .map_err(|e| invalid(&e))?;
     Ok(pen.written())
 }
 
-fn params(request: &Request, key: &SubjectKey) -> Result<CertificateParams, Rejection> {
+fn params(
+    request: &Request,
+    asked: &Asked,
+    key: &SubjectKey,
+) -> Result<CertificateParams, Rejection> {
     let mut params = CertificateParams::default();
     params.not_before = date(request.validity.not_before)?;
     params.not_after = date(request.validity.not_after)?;
     params.serial_number = Some(serial(&request.serial)?);
     params.distinguished_name = subject(request);
-    params.subject_alt_names = vec![SanType::URI(
-        request
-            .identity
-            .as_str()
-            .try_into()
-            .map_err(|e: rcgen::Error| invalid(&e))?,
-    )];
+    params.subject_alt_names = names(request, asked)?;
     params.key_identifier_method = KeyIdMethod::PreSpecified(key.key_id());
     params.use_authority_key_identifier_extension = request.profile != Profile::Root;
     set_usage(&mut params, request.profile);
     Ok(params)
+}
+
+/// The identity, and of the permitted DNS names those that are asked for; what the CA itself
+/// serves with has them all, since its own request asks for nothing.
+fn names(request: &Request, asked: &Asked) -> Result<Vec<SanType>, Rejection> {
+    let ia5 = |text: &str| text.try_into().map_err(|e: rcgen::Error| invalid(&e));
+    let mut names = vec![SanType::URI(ia5(&request.identity)?)];
+    for name in &request.permitted_dns_names {
+        let all = request.profile == Profile::Serving;
+        if !request.profile.is_ca() && (all || asked.wants(name)) {
+            names.push(SanType::DnsName(ia5(name)?));
+        }
+    }
+    Ok(names)
 }
 
 fn set_usage(params: &mut CertificateParams, profile: Profile) {
@@ -73,15 +99,37 @@ fn set_usage(params: &mut CertificateParams, profile: Profile) {
             params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
             params.key_usages = ca;
         }
-        Profile::X509Svid => {
-            params.is_ca = IsCa::ExplicitNoCa;
-            params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-            params.extended_key_usages = vec![
-                ExtendedKeyUsagePurpose::ServerAuth,
-                ExtendedKeyUsagePurpose::ClientAuth,
+        Profile::X509Svid | Profile::DaprWorkload => {
+            set_leaf(params, vec![KeyUsagePurpose::DigitalSignature], &BOTH);
+        }
+        Profile::IstioWorkload => {
+            let usages = vec![
+                KeyUsagePurpose::DigitalSignature,
+                KeyUsagePurpose::KeyEncipherment,
             ];
+            set_leaf(params, usages, &BOTH);
+        }
+        Profile::Serving => {
+            let server = [ExtendedKeyUsagePurpose::ServerAuth];
+            set_leaf(params, vec![KeyUsagePurpose::DigitalSignature], &server);
         }
     }
+}
+
+/// Workloads serve and call.
+const BOTH: [ExtendedKeyUsagePurpose; 2] = [
+    ExtendedKeyUsagePurpose::ServerAuth,
+    ExtendedKeyUsagePurpose::ClientAuth,
+];
+
+fn set_leaf(
+    params: &mut CertificateParams,
+    usages: Vec<KeyUsagePurpose>,
+    purposes: &[ExtendedKeyUsagePurpose],
+) {
+    params.is_ca = IsCa::ExplicitNoCa;
+    params.key_usages = usages;
+    params.extended_key_usages = purposes.to_vec();
 }
 
 fn subject(request: &Request) -> DistinguishedName {
@@ -129,7 +177,9 @@ impl SubjectKey {
         );
         let algorithm = match (algorithm, parameters) {
             ("1.2.840.10045.2.1", Some("1.2.840.10045.3.1.7")) => &rcgen::PKCS_ECDSA_P256_SHA256,
+            ("1.2.840.10045.2.1", Some("1.3.132.0.34")) => &rcgen::PKCS_ECDSA_P384_SHA384,
             ("1.3.101.112", None) => &rcgen::PKCS_ED25519,
+            ("1.2.840.113549.1.1.1", None) => &rcgen::PKCS_RSA_SHA256,
             (other, _) => return Err(Rejection::UnsupportedKey(format!("algorithm {other}"))),
         };
         Ok(Self {
@@ -168,7 +218,9 @@ impl Pen {
     fn new(algorithm: SignatureAlgorithm) -> Self {
         let algorithm = match algorithm {
             SignatureAlgorithm::EcdsaWithSha256 => &rcgen::PKCS_ECDSA_P256_SHA256,
+            SignatureAlgorithm::EcdsaWithSha384 => &rcgen::PKCS_ECDSA_P384_SHA384,
             SignatureAlgorithm::Ed25519 => &rcgen::PKCS_ED25519,
+            SignatureAlgorithm::Sha256WithRsaEncryption => &rcgen::PKCS_RSA_SHA256,
         };
         Self {
             algorithm,

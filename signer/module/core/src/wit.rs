@@ -37,7 +37,11 @@ impl From<wit::Request> for Request {
                 wit::Profile::Root => Profile::Root,
                 wit::Profile::Issuer => Profile::Issuer,
                 wit::Profile::X509Svid => Profile::X509Svid,
+                wit::Profile::DaprWorkload => Profile::DaprWorkload,
+                wit::Profile::IstioWorkload => Profile::IstioWorkload,
+                wit::Profile::Serving => Profile::Serving,
             },
+            permitted_dns_names: r.permitted_dns_names,
             subject: r.subject.map(|s| DistinguishedName {
                 organization: s.organization,
                 common_name: s.common_name,
@@ -49,7 +53,11 @@ impl From<wit::Request> for Request {
             serial: r.serial,
             signature_algorithm: match r.signature_algorithm {
                 wit::SignatureAlgorithm::EcdsaWithSha256 => SignatureAlgorithm::EcdsaWithSha256,
+                wit::SignatureAlgorithm::EcdsaWithSha384 => SignatureAlgorithm::EcdsaWithSha384,
                 wit::SignatureAlgorithm::Ed25519 => SignatureAlgorithm::Ed25519,
+                wit::SignatureAlgorithm::Sha256WithRsaEncryption => {
+                    SignatureAlgorithm::Sha256WithRsaEncryption
+                }
             },
             issuer: r.issuer,
         }
