@@ -2,7 +2,11 @@
 
 use crate::config::Faults;
 use credence_agent::AgentError;
-use credence_host::{authority::IssueError, sandbox::LoadError, state::StateError};
+#[cfg(feature = "pkcs11")]
+use credence_host::custody::pkcs11::Pkcs11Error;
+use credence_host::{
+    authority::IssueError, custody::SecretError, signer::ModuleError, state::StateError,
+};
 use std::{error::Error, io, path::PathBuf, process::ExitCode};
 use thiserror::Error;
 
@@ -20,7 +24,15 @@ pub(crate) enum Failure {
     #[error("the CA could not be founded")]
     Founding(#[source] IssueError),
     #[error(transparent)]
-    Module(#[from] LoadError),
+    Module(#[from] ModuleError),
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    #[cfg(feature = "pkcs11")]
+    #[error(transparent)]
+    Token(#[from] Pkcs11Error),
+    #[cfg(not(feature = "pkcs11"))]
+    #[error("this credence was built without PKCS#11")]
+    NoPkcs11,
     #[error(transparent)]
     Agent(#[from] AgentError),
     #[error("the {0} could not be started")]
@@ -37,7 +49,11 @@ impl Failure {
         ExitCode::from(match self {
             Self::LogLevel(_) => 2,
             Self::Config(..) => 3,
-            Self::State(_) => 4,
+            Self::State(_) | Self::Secret(_) => 4,
+            #[cfg(feature = "pkcs11")]
+            Self::Token(_) => 4,
+            #[cfg(not(feature = "pkcs11"))]
+            Self::NoPkcs11 => 3,
             Self::Agent(AgentError::Socket(_) | AgentError::SharedSocket(_)) => 5,
             Self::Unreadable(..)
             | Self::BadInput(..)

@@ -6,11 +6,13 @@
 mod cli;
 mod clock;
 mod config;
+mod custodian;
 mod dev;
 mod failure;
 mod inspect;
 mod local_ca;
 mod log;
+mod signing;
 
 use clap::Parser as _;
 use cli::{CertCommand, Cli, Command};
