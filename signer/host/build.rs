@@ -1,9 +1,13 @@
-//! Builds the signing module that the host carries: `credence_signer.wasm`.
+//! Builds the signing module that the host carries, and compiles it for the target's baseline CPU.
 
-use credence_wasm_build::{BuildError, WasmPackage, build};
+#[path = "src/sandbox/engine.rs"]
+mod engine;
 
-fn main() -> Result<(), BuildError> {
-    build(
+use credence_wasm_build::{WasmPackage, build};
+use std::{env, error::Error, fs, path::PathBuf};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let module = build(
         &WasmPackage {
             package: "credence-signer",
             artifact: "credence_signer",
@@ -12,5 +16,20 @@ fn main() -> Result<(), BuildError> {
         },
         "CREDENCE_SIGNER_WASM",
     )?;
+    println!("cargo::rerun-if-changed=src/sandbox/engine.rs");
+    let target = env::var("TARGET")?;
+    let compiled = compile(&fs::read(module)?, &target)?;
+    let file = PathBuf::from(env::var("OUT_DIR")?).join("credence_signer.cwasm");
+    fs::write(&file, compiled)?;
+    println!(
+        "cargo::rustc-env=CREDENCE_SIGNER_COMPILED={}",
+        file.display()
+    );
+    println!("cargo::rustc-env=CREDENCE_TARGET={target}");
     Ok(())
+}
+
+fn compile(module: &[u8], target: &str) -> Result<Vec<u8>, Box<dyn Error>> {
+    let engine = wasmtime::Engine::new(&engine::compilation(target)?)?;
+    Ok(engine.precompile_component(module)?)
 }

@@ -15,7 +15,7 @@ Exit codes:
   1  it failed while running, or a file given to it cannot be read
   2  the command line is wrong
   3  the configuration, a policy or a file of cases is wrong; every fault is listed
-  4  the state folder, or a key or certificate in it, cannot be used
+  4  the state folder, a key, certificate, passphrase or token cannot be used
   5  a socket cannot be had: in use, or its folder is not there
   6  a policy decides otherwise than `credence policy test` expects";
 
@@ -79,6 +79,24 @@ The configuration file is TOML; relative paths are relative to its folder:
   state_dir = \"state\"            # the CA's keys; made with mode 0700
   leaf_life = \"1h\"               # 5s to 7d; renewed at half of it
 
+  [sandbox]                      # all of it may be left out; these are the defaults
+  # module = \"mine.wasm\"         # another signing module than the built-in one
+  memory_kib = 16384             # of an instance; there is one for each request
+  table_elements = 10000
+  stack_kib = 512
+  deadline = \"500ms\"            # from call to answer
+  proposal_kib = 32              # the longest answer
+  instances = 64                 # at once
+  misbehaviours = 5              # in a row, until the CA calls itself degraded; it serves on
+
+  [custody]                      # of the CA's own keys
+  key = \"p256\"                  # of new ones; p384, ed25519, rsa2048, rsa3072, rsa4096
+  # passphrase_file = \"secret\"   # mode 0600; or passphrase_fd = 3: encrypts the key files
+  # [custody.pkcs11]             # keys made in a token, never out of it
+  # library = \"/usr/lib/softhsm/libsofthsm2.so\"
+  # token = \"credence\"           # the token's label
+  # pin_file = \"pin\"             # mode 0600; or pin_fd = 3
+
   [[identities]]
   id = \"spiffe://example.org/frontend\"
   socket = \"frontend.sock\"       # Envoy's SDS: secrets \"default\" and \"ROOTCA\"
@@ -86,7 +104,8 @@ The configuration file is TOML; relative paths are relative to its folder:
 
 On the first start a root and an issuer are made and kept in the state folder. Whoever may
 connect to an identity's socket gets its private key: that is what the socket is for.
-SIGINT and SIGTERM end it; sockets are removed then.";
+SIGHUP reads the signing module's file again: a good one takes the place of the old one, a bad one
+is refused in the log and changes nothing. SIGINT and SIGTERM end it; sockets are removed then.";
 
 #[derive(Debug, Args)]
 #[command(after_long_help = DEV_HELP)]
@@ -94,6 +113,10 @@ pub(crate) struct DevArguments {
     /// The configuration file.
     #[arg(long, short, value_name = "FILE")]
     pub(crate) config: PathBuf,
+    /// A signing module to use in place of the built-in one: a component of `credence:signer`.
+    /// It is compiled and tried before it is taken. Overrides `sandbox.module`.
+    #[arg(long, value_name = "FILE.wasm")]
+    pub(crate) module: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -4,18 +4,18 @@ use crate::{
     cli::{DevArguments, LogArguments},
     clock::WallClock,
     config::{DevConfig, Identity},
+    custodian,
     failure::Failure,
     local_ca::LocalCa,
-    log,
+    log, signing,
 };
 use credence_agent::{Agent, Limits as AgentLimits, Workload};
 use credence_ca::validity::Time;
 use credence_host::{
-    BUILTIN_MODULE,
     authority::Authority,
+    custody::Custodian,
     founding,
-    key_file::FileKey,
-    sandbox::{Limits, Sandbox},
+    signer::{ModuleSource, Signer},
     state::{StateFolder, StoredCa},
 };
 use spiffe::SpiffeId;
@@ -29,20 +29,30 @@ use tracing::info;
 /// If it cannot start; or if a socket can no longer be served.
 pub(crate) fn run(arguments: &DevArguments, log: &LogArguments) -> Result<(), Failure> {
     log::start(log)?;
-    let config = read_config(&arguments.config)?;
+    let mut config = read_config(&arguments.config)?;
+    if let Some(path) = &arguments.module {
+        config.signer.module = ModuleSource::File(path.clone());
+    }
     let clock = WallClock;
-    let sandbox = Arc::new(Sandbox::load(BUILTIN_MODULE, Limits::default())?);
-    info!(sha256 = %sandbox.digest(), "signing module loaded");
+    let signer = Arc::new(signing::open(config.signer)?);
+    let custodian = custodian::open(&config.custody)?;
     let state = StateFolder::open(&config.state_dir)?;
-    let ca = open_ca(&state, &sandbox, &config.trust_domain, clock.time())?;
+    let ca = open_ca(
+        &state,
+        &signer,
+        &custodian,
+        &config.trust_domain,
+        clock.time(),
+    )?;
     info!(
         trust_domain = %config.trust_domain.trust_domain_name(),
         root_ends = %ca.root.validity().not_after,
         issuer_ends = %ca.issuer.validity().not_after,
+        issuer_key = %ca.issuer.public_key().kind(),
         "CA opened"
     );
     let authority = Authority::new(
-        sandbox,
+        Arc::clone(&signer),
         config.trust_domain,
         ca.root,
         ca.issuer,
@@ -51,23 +61,28 @@ pub(crate) fn run(arguments: &DevArguments, log: &LogArguments) -> Result<(), Fa
     let upstream = Arc::new(LocalCa::new(authority, config.leaf_life, clock));
     tokio::runtime::Runtime::new()
         .map_err(|e| Failure::Start("async runtime", e))?
-        .block_on(serve(&config.identities, upstream, clock))
+        .block_on(serve(&config.identities, upstream, signer, clock))
     // `state` holds the folder's lock until here
 }
 
 async fn serve(
     identities: &[Identity],
     upstream: Arc<LocalCa>,
+    signer: Arc<Signer>,
     clock: WallClock,
 ) -> Result<(), Failure> {
     let told = told_to_stop()?;
+    let reloads = tokio::spawn(signing::reload_when_told(Arc::clone(&signer))?);
     let workloads = identities.iter().map(workload).collect();
     let agent = Agent::bind(workloads, upstream, Arc::new(clock), AgentLimits::default())?;
     for identity in identities {
         info!(identity = %identity.id, socket = %identity.socket.display(), "serving");
     }
     info!(identities = identities.len(), "ready");
-    agent.run(told).await?;
+    let ended = agent.run(told).await;
+    reloads.abort();
+    signing::log_counts(&signer);
+    ended?;
     info!("stopped");
     Ok(())
 }
@@ -92,14 +107,16 @@ fn read_config(path: &Path) -> Result<DevConfig, Failure> {
 /// a new certificate.
 fn open_ca(
     state: &StateFolder,
-    sandbox: &Sandbox,
+    signer: &Signer,
+    custodian: &Custodian,
     trust_domain: &SpiffeId,
     now: Time,
 ) -> Result<StoredCa, Failure> {
-    match state.load_ca(trust_domain)? {
-        Some(ca) => renew_issuer(state, sandbox, trust_domain, ca, now),
+    match state.load_ca(custodian, trust_domain)? {
+        Some(ca) => renew_issuer(state, signer, trust_domain, ca, now),
         None => {
-            let founded = founding::found(sandbox, trust_domain, now).map_err(Failure::Founding)?;
+            let founded =
+                founding::found(signer, custodian, trust_domain, now).map_err(Failure::Founding)?;
             state.store_ca(&founded)?;
             info!("a new CA was made");
             Ok(StoredCa {
@@ -114,7 +131,7 @@ fn open_ca(
 
 fn renew_issuer(
     state: &StateFolder,
-    sandbox: &Sandbox,
+    signer: &Signer,
     trust_domain: &SpiffeId,
     ca: StoredCa,
     now: Time,
@@ -123,8 +140,8 @@ fn renew_issuer(
     if now.since(validity.not_before) < validity.life() / 2 {
         return Ok(ca);
     }
-    let root: (_, &FileKey) = (&ca.root, &ca.root_key);
-    let issuer = founding::certify_issuer(sandbox, trust_domain, root, &ca.issuer_key, now)
+    let root = (&ca.root, &ca.root_key);
+    let issuer = founding::certify_issuer(signer, trust_domain, root, &ca.issuer_key, now)
         .map_err(Failure::Founding)?;
     state.replace_issuer(&issuer)?;
     info!(issuer_ends = %issuer.validity().not_after, "the issuer's certificate was renewed");

@@ -2,7 +2,11 @@
 
 use crate::{config::Faults, policy::Faulty};
 use credence_agent::AgentError;
-use credence_host::{authority::IssueError, sandbox::LoadError, state::StateError};
+#[cfg(feature = "pkcs11")]
+use credence_host::custody::pkcs11::Pkcs11Error;
+use credence_host::{
+    authority::IssueError, custody::SecretError, signer::ModuleError, state::StateError,
+};
 use credence_policy_import::Problem;
 use std::{error::Error, io, path::PathBuf, process::ExitCode};
 use thiserror::Error;
@@ -31,7 +35,15 @@ pub(crate) enum Failure {
     #[error("the CA could not be founded")]
     Founding(#[source] IssueError),
     #[error(transparent)]
-    Module(#[from] LoadError),
+    Module(#[from] ModuleError),
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    #[cfg(feature = "pkcs11")]
+    #[error(transparent)]
+    Token(#[from] Pkcs11Error),
+    #[cfg(not(feature = "pkcs11"))]
+    #[error("this credence was built without PKCS#11")]
+    NoPkcs11,
     #[error(transparent)]
     Agent(#[from] AgentError),
     #[error("the {0} could not be started")]
@@ -52,7 +64,11 @@ impl Failure {
             | Self::PolicyTold(..)
             | Self::Cases(..)
             | Self::Import(_) => 3,
-            Self::State(_) => 4,
+            Self::State(_) | Self::Secret(_) => 4,
+            #[cfg(feature = "pkcs11")]
+            Self::Token(_) => 4,
+            #[cfg(not(feature = "pkcs11"))]
+            Self::NoPkcs11 => 3,
             Self::Agent(AgentError::Socket(_) | AgentError::SharedSocket(_)) => 5,
             Self::NotAsExpected { .. } => 6,
             Self::Unreadable(..)

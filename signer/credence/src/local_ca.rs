@@ -5,7 +5,7 @@ use credence_agent::{CsrDer, Issuance, Issued, Upstream, UpstreamError};
 use credence_ca::validity::Time;
 use credence_host::{
     authority::{Authority, IssueError, IssuedSvid},
-    key_file::FileKey,
+    custody::SigningKey,
 };
 use spiffe::SpiffeId;
 use std::{sync::Arc, thread, time::Duration};
@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 /// Signs for the agent beside it. Who may have which identity is decided by the configuration,
 /// and who may fetch it by the socket.
 pub(crate) struct LocalCa {
-    authority: Arc<Authority<FileKey>>,
+    authority: Arc<Authority<SigningKey>>,
     leaf_life: Duration,
     clock: WallClock,
     /// Signing takes a core and no less: more at once than there are cores helps nobody.
@@ -23,7 +23,7 @@ pub(crate) struct LocalCa {
 
 impl LocalCa {
     pub(crate) fn new(
-        authority: Authority<FileKey>,
+        authority: Authority<SigningKey>,
         leaf_life: Duration,
         clock: WallClock,
     ) -> Self {
@@ -50,7 +50,7 @@ impl LocalCa {
             .await
             .map_err(unavailable)?
             .map_err(|error| tell(id, &error))?;
-        tracing::debug!(identity = %id, serial = %issued.serial, validity = %issued.validity, "signed");
+        tracing::debug!(identity = %id, serial = %issued.serial, validity = %issued.validity, module = %issued.module, "signed");
         Ok(Issued {
             chain: issued.chain,
             bundle: issued.bundle,
@@ -59,7 +59,7 @@ impl LocalCa {
 }
 
 fn issue(
-    authority: &Authority<FileKey>,
+    authority: &Authority<SigningKey>,
     id: &SpiffeId,
     csr: &CsrDer,
     life: Duration,

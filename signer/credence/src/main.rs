@@ -6,6 +6,7 @@
 mod cli;
 mod clock;
 mod config;
+mod custodian;
 mod dev;
 mod failure;
 mod input;
@@ -13,6 +14,7 @@ mod inspect;
 mod local_ca;
 mod log;
 mod policy;
+mod signing;
 
 use clap::Parser as _;
 use cli::{CertCommand, Cli, Command};

@@ -2,11 +2,13 @@
 
 use crate::{
     possession::{PossessionError, ProvenRequest},
-    sandbox::{Proposal, Sandbox, SandboxError},
+    sandbox::{ModuleDigest, Proposal, Sandbox, SandboxError},
+    signer::Signer,
 };
 use credence_ca::{
     certificate::CaCertificate,
     custody::{Custody, CustodyError},
+    dns::DnsName,
     guard::{self, Refusal},
     issuance::{Issuance, Issuer},
     profile::Profile,
@@ -29,6 +31,9 @@ pub enum IssueError {
     /// The identity is a trust domain's, not a workload's.
     #[error("{0} has no path; a workload's SPIFFE ID has one (X509-SVID §4.1)")]
     NotAWorkload(SpiffeId),
+    /// A CA's profile was ordered.
+    #[error("an order is for a leaf; the profiles root and issuer are not")]
+    NotALeaf,
     /// No life can be given.
     #[error(transparent)]
     Validity(#[from] ValidityError),
@@ -50,9 +55,28 @@ impl IssueError {
         match self {
             Self::Possession(_) | Self::ForeignIdentity(_) | Self::NotAWorkload(_) => true,
             Self::Module(SandboxError::Rejected(_)) => true,
-            Self::Module(_) | Self::Validity(_) | Self::Guard(_) | Self::Custody(_) => false,
+            Self::NotALeaf
+            | Self::Module(_)
+            | Self::Validity(_)
+            | Self::Guard(_)
+            | Self::Custody(_) => false,
         }
     }
+}
+
+/// A leaf to be: what was authenticated and decided about it.
+#[derive(Debug, Clone, Copy)]
+pub struct Order<'a> {
+    /// Which kind of leaf.
+    pub profile: Profile,
+    /// Whose it is.
+    pub identity: &'a SpiffeId,
+    /// The DNS names that this identity may have beside it.
+    pub permitted_dns_names: &'a [DnsName],
+    /// The request, DER.
+    pub csr: &'a [u8],
+    /// How long it is to live.
+    pub life: Duration,
 }
 
 /// A certificate as its holder gets it.
@@ -66,12 +90,14 @@ pub struct IssuedSvid {
     pub serial: Serial,
     /// The leaf's validity.
     pub validity: Validity,
+    /// The module that proposed it.
+    pub module: ModuleDigest,
 }
 
 /// A CA that issues under one issuer.
 #[derive(Debug)]
 pub struct Authority<K> {
-    sandbox: Arc<Sandbox>,
+    signer: Arc<Signer>,
     root: CaCertificate,
     issuer: CaCertificate,
     issuer_key: K,
@@ -82,14 +108,14 @@ impl<K: Custody> Authority<K> {
     /// Puts a CA together. `trust_domain` is the trust domain's own ID, without a path.
     #[must_use]
     pub fn new(
-        sandbox: Arc<Sandbox>,
+        signer: Arc<Signer>,
         trust_domain: SpiffeId,
         root: CaCertificate,
         issuer: CaCertificate,
         issuer_key: K,
     ) -> Self {
         Self {
-            sandbox,
+            signer,
             root,
             issuer,
             issuer_key,
@@ -109,24 +135,43 @@ impl<K: Custody> Authority<K> {
         life: Duration,
         now: Time,
     ) -> Result<IssuedSvid, IssueError> {
-        self.check_identity(identity)?;
-        let request = ProvenRequest::prove(csr)?;
-        let issuance = Issuance {
+        let order = Order {
             profile: Profile::X509Svid,
             identity,
             permitted_dns_names: &[],
+            csr,
+            life,
+        };
+        self.issue(&order, now)
+    }
+
+    /// Issues a leaf as ordered. Blocks for as long as the sandbox's deadline.
+    ///
+    /// # Errors
+    /// If any of the steps says no. Nothing is signed then.
+    pub fn issue(&self, order: &Order<'_>, now: Time) -> Result<IssuedSvid, IssueError> {
+        self.check_identity(order.identity)?;
+        if order.profile.is_ca() {
+            return Err(IssueError::NotALeaf);
+        }
+        let request = ProvenRequest::prove(order.csr)?;
+        let issuance = Issuance {
+            profile: order.profile,
+            identity: order.identity,
+            permitted_dns_names: order.permitted_dns_names,
             subject: None,
             subject_key: request.public_key(),
-            validity: validity::plan(now, life, Some(self.issuer.validity()))?,
+            validity: validity::plan(now, order.life, Some(self.issuer.validity()))?,
             serial: draw_serial()?,
             issuer: Issuer::Ca(&self.issuer),
         };
-        let leaf = mint(&self.sandbox, &self.issuer_key, &request, &issuance)?;
+        let leaf = self.signer.mint(&self.issuer_key, &request, &issuance)?;
         Ok(IssuedSvid {
-            chain: vec![leaf, self.issuer.der().to_vec()],
+            chain: vec![leaf.der, self.issuer.der().to_vec()],
             bundle: vec![self.root.der().to_vec()],
             serial: issuance.serial,
             validity: issuance.validity,
+            module: leaf.module,
         })
     }
 
@@ -153,7 +198,7 @@ impl<K: Custody> Authority<K> {
     }
 }
 
-/// The one door: module, guard, key. The answer is a certificate, DER.
+/// Module, guard, key. The answer is a certificate, DER.
 pub(crate) fn mint(
     sandbox: &Sandbox,
     key: &dyn Custody,

@@ -1,10 +1,10 @@
 //! A new CA: a root, and an issuer below it, made on the same way as every leaf.
 
 use crate::{
-    authority::{IssueError, draw_serial, mint},
-    key_file::FileKey,
+    authority::{IssueError, draw_serial},
+    custody::{Custodian, NewKey, Role, SigningKey},
     possession::ProvenRequest,
-    sandbox::Sandbox,
+    signer::Signer,
 };
 use credence_ca::{
     certificate::CaCertificate,
@@ -12,7 +12,7 @@ use credence_ca::{
     custody::{Custody, CustodyError},
     hex,
     issuance::{Issuance, Issuer},
-    key::{KeyKind, PublicKey},
+    key::PublicKey,
     name::DistinguishedName,
     profile::Profile,
     validity::{self, Time},
@@ -32,9 +32,9 @@ pub struct CaPair {
     /// The certificate.
     pub certificate: CaCertificate,
     /// The key.
-    pub key: FileKey,
-    /// The key as PKCS#8 PEM.
-    pub key_pem: Zeroizing<String>,
+    pub key: SigningKey,
+    /// The key's file, PKCS#8 PEM; none if the key is in a token.
+    pub key_pem: Option<Zeroizing<String>>,
 }
 
 /// A root and its issuer.
@@ -45,37 +45,44 @@ pub struct Founding {
     pub issuer: CaPair,
 }
 
-/// Makes a root and an issuer for a trust domain.
+/// Makes a root and an issuer for a trust domain, with keys of this custodian's.
 ///
 /// # Errors
-/// If the sandbox, the guard or the system's randomness fails.
+/// If the module, the guard, the custodian or the system's randomness fails.
 pub fn found(
-    sandbox: &Sandbox,
+    signer: &Signer,
+    custodian: &Custodian,
     trust_domain: &SpiffeId,
     now: Time,
 ) -> Result<Founding, IssueError> {
-    let (root_key, root_pem) = FileKey::generate(KeyKind::P256)?;
-    let root = certify_root(sandbox, trust_domain, &root_key, now)?;
-    let (issuer_key, issuer_pem) = FileKey::generate(KeyKind::P256)?;
-    let issuer = certify_issuer(sandbox, trust_domain, (&root, &root_key), &issuer_key, now)?;
+    let root_key = custodian.make(Role::Root)?;
+    let root = certify_root(signer, trust_domain, &root_key.key, now)?;
+    let issuer_key = custodian.make(Role::Issuer)?;
+    let issuer = certify_issuer(
+        signer,
+        trust_domain,
+        (&root, &root_key.key),
+        &issuer_key.key,
+        now,
+    )?;
     Ok(Founding {
-        root: CaPair {
-            certificate: root,
-            key: root_key,
-            key_pem: root_pem,
-        },
-        issuer: CaPair {
-            certificate: issuer,
-            key: issuer_key,
-            key_pem: issuer_pem,
-        },
+        root: pair(root, root_key),
+        issuer: pair(issuer, issuer_key),
     })
 }
 
+fn pair(certificate: CaCertificate, new: NewKey) -> CaPair {
+    CaPair {
+        certificate,
+        key: new.key,
+        key_pem: new.file,
+    }
+}
+
 fn certify_root(
-    sandbox: &Sandbox,
+    signer: &Signer,
     trust_domain: &SpiffeId,
-    key: &FileKey,
+    key: &SigningKey,
     now: Time,
 ) -> Result<CaCertificate, IssueError> {
     let csr = key.sign_own_request(&OwnRequest::for_key(key.public_key()))?;
@@ -90,18 +97,18 @@ fn certify_root(
         serial: draw_serial()?,
         issuer: Issuer::Itself,
     };
-    read_back(&mint(sandbox, key, &request, &issuance)?)
+    read_back(&signer.mint(key, &request, &issuance)?.der)
 }
 
 /// Certifies an issuer's key, new or not, by the root.
 ///
 /// # Errors
-/// If the sandbox, the guard or the root's key fails, or the root is not valid now.
+/// If the module, the guard or the root's key fails, or the root is not valid now.
 pub fn certify_issuer(
-    sandbox: &Sandbox,
+    signer: &Signer,
     trust_domain: &SpiffeId,
-    (root, root_key): (&CaCertificate, &FileKey),
-    key: &FileKey,
+    (root, root_key): (&CaCertificate, &SigningKey),
+    key: &SigningKey,
     now: Time,
 ) -> Result<CaCertificate, IssueError> {
     let csr = key.sign_own_request(&OwnRequest::for_key(key.public_key()))?;
@@ -116,7 +123,7 @@ pub fn certify_issuer(
         serial: draw_serial()?,
         issuer: Issuer::Ca(root),
     };
-    read_back(&mint(sandbox, root_key, &request, &issuance)?)
+    read_back(&signer.mint(root_key, &request, &issuance)?.der)
 }
 
 /// A name of its own for each key, so that two roots are never taken for each other.

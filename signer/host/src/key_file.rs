@@ -1,16 +1,26 @@
-//! A signing key in a file: PKCS#8 PEM, mode 0600.
+//! A signing key in a file: PKCS#8 PEM, mode 0600, encrypted by a passphrase or not.
 
-use crate::private_file::{self, FileError};
+use crate::{
+    custody::Secret,
+    private_file::{self, FileError},
+};
 use aws_lc_rs::{
-    encoding::AsDer,
+    encoding::{AsDer, Pkcs8V1Der},
     rand::SystemRandom,
-    signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _},
+    rsa::{KeyPair as RsaKeyPair, KeySize},
+    signature::{
+        ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, EcdsaKeyPair,
+        Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256,
+    },
 };
 use credence_ca::{
     csr::OwnRequest,
     custody::{Custody, CustodyError},
     guard::{Checked, TbsCertList, TbsCertificate},
-    key::{KeyError, KeyKind, PublicKey},
+    key::{KeyKind, PublicKey},
+};
+use pkcs8::{
+    EncryptedPrivateKeyInfoOwned, EncryptedPrivateKeyInfoRef, der::Encode as _, pkcs5::pbes2,
 };
 use std::{
     fmt,
@@ -20,6 +30,7 @@ use thiserror::Error;
 use zeroize::Zeroizing;
 
 const LABEL: &str = "PRIVATE KEY";
+const ENCRYPTED: &str = "ENCRYPTED PRIVATE KEY";
 
 /// Why a key file is not taken. Never says anything of what is in it.
 #[derive(Debug, Error)]
@@ -27,17 +38,27 @@ pub enum KeyFileError {
     /// The file itself.
     #[error(transparent)]
     File(#[from] FileError),
-    /// Not one PEM block of an unencrypted PKCS#8 key.
-    #[error("{} is not one PEM block labelled {LABEL} (PKCS#8)", .0.display())]
+    /// Not one PEM block of a PKCS#8 key.
+    #[error("{} is not one PEM block labelled {LABEL} or {ENCRYPTED} (PKCS#8)", .0.display())]
     NotPem(PathBuf),
+    /// Encrypted, and there is no passphrase.
+    #[error("{} is encrypted, and no passphrase is configured ([custody] passphrase_file or passphrase_fd)", .0.display())]
+    NeedsPassphrase(PathBuf),
+    /// Not encrypted, though there is a passphrase.
+    #[error("{} is not encrypted, though a passphrase is configured; encrypt it with `openssl pkcs8 -topk8 -scrypt`, or configure none", .0.display())]
+    NotEncrypted(PathBuf),
+    /// The passphrase does not open it, or it is damaged.
+    #[error("{} cannot be decrypted: the passphrase is wrong, or the file is damaged or encrypted with something else than PBES2 (scrypt or PBKDF2, AES)", .0.display())]
+    NotOpened(PathBuf),
     /// Not a key of an accepted kind.
-    #[error("{} holds no P-256 or Ed25519 private key in PKCS#8", .0.display())]
+    #[error("{} holds no P-256, P-384, Ed25519 or RSA (2048 to 4096 bits) private key in PKCS#8", .0.display())]
     NotAKey(PathBuf),
 }
 
 enum Pair {
-    P256(EcdsaKeyPair),
+    Ecdsa(EcdsaKeyPair),
     Ed25519(Ed25519KeyPair),
+    Rsa(RsaKeyPair),
 }
 
 /// A signing key. What it was read from is wiped; the library keeps the key itself.
@@ -56,65 +77,121 @@ impl FileKey {
     /// Reads a key.
     ///
     /// # Errors
-    /// If the file is missing, open to others, or holds no key of an accepted kind.
-    pub fn load(path: &Path) -> Result<Self, KeyFileError> {
+    /// If the file is missing, open to others, holds no key of an accepted kind, or is encrypted
+    /// without a passphrase to open it, or not encrypted though there is one.
+    pub fn load(path: &Path, passphrase: Option<&Secret>) -> Result<Self, KeyFileError> {
         let text = private_file::read_secret(path)?;
         let block =
             pem::parse(text.as_slice()).map_err(|_| KeyFileError::NotPem(path.to_path_buf()))?;
-        let label_is_right = block.tag() == LABEL;
-        let pkcs8 = Zeroizing::new(block.into_contents());
-        if !label_is_right {
-            return Err(KeyFileError::NotPem(path.to_path_buf()));
-        }
+        let is_encrypted = match block.tag() {
+            LABEL => Some(false),
+            ENCRYPTED => Some(true),
+            _ => None,
+        };
+        let contents = Zeroizing::new(block.into_contents());
+        let pkcs8 = match (is_encrypted, passphrase) {
+            (None, _) => return Err(KeyFileError::NotPem(path.to_path_buf())),
+            (Some(false), None) => contents,
+            (Some(true), Some(passphrase)) => decrypt(&contents, passphrase)
+                .ok_or_else(|| KeyFileError::NotOpened(path.to_path_buf()))?,
+            (Some(true), None) => return Err(KeyFileError::NeedsPassphrase(path.to_path_buf())),
+            (Some(false), Some(_)) => return Err(KeyFileError::NotEncrypted(path.to_path_buf())),
+        };
         Self::from_pkcs8(&pkcs8).ok_or_else(|| KeyFileError::NotAKey(path.to_path_buf()))
     }
 
-    /// Makes a new key.
+    /// Makes a new key; with it, what is to be stored, encrypted if there is a passphrase.
     ///
     /// # Errors
     /// If the system has no randomness.
-    pub fn generate(kind: KeyKind) -> Result<(Self, Zeroizing<String>), CustodyError> {
-        let failed = |_| CustodyError::Failed("no key could be generated".into());
-        let rng = SystemRandom::new();
-        let pkcs8 = match kind {
-            KeyKind::P256 => EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &rng),
-            KeyKind::Ed25519 => Ed25519KeyPair::generate_pkcs8(&rng),
-            KeyKind::P384 | KeyKind::Rsa(_) => {
-                let why = format!("{kind} keys cannot be generated in a file yet");
-                return Err(CustodyError::Failed(why));
-            }
-        }
-        .map_err(failed)?;
-        let key = Self::from_pkcs8(pkcs8.as_ref())
+    pub fn generate(
+        kind: KeyKind,
+        passphrase: Option<&Secret>,
+    ) -> Result<(Self, Zeroizing<String>), CustodyError> {
+        let pkcs8 = new_pkcs8(kind)?;
+        let key = Self::from_pkcs8(&pkcs8)
             .ok_or_else(|| CustodyError::Failed("a new key could not be read back".into()))?;
-        let text = pem::encode(&pem::Pem::new(LABEL, pkcs8.as_ref()));
+        let text = match passphrase {
+            None => encode(LABEL, &pkcs8),
+            Some(passphrase) => encode(ENCRYPTED, &encrypt(&pkcs8, passphrase)?),
+        };
         Ok((key, Zeroizing::new(text)))
     }
 
     fn from_pkcs8(pkcs8: &[u8]) -> Option<Self> {
-        let p256 = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, pkcs8).ok();
-        let (pair, spki) = match p256 {
-            Some(pair) => {
-                let spki = pair.public_key().as_der().ok()?.as_ref().to_vec();
-                (Pair::P256(pair), spki)
-            }
-            None => {
-                let pair = Ed25519KeyPair::from_pkcs8(pkcs8).ok()?;
-                let spki = pair.public_key().as_der().ok()?.as_ref().to_vec();
-                (Pair::Ed25519(pair), spki)
-            }
-        };
-        let public = PublicKey::from_spki(&spki).map_err(|e: KeyError| e).ok()?;
+        let pair = Pair::from_pkcs8(pkcs8)?;
+        let public = PublicKey::from_spki(&pair.spki()?).ok()?;
         Some(Self { pair, public })
     }
 
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, CustodyError> {
+        let rng = SystemRandom::new();
         match &self.pair {
-            Pair::P256(pair) => pair
-                .sign(&SystemRandom::new(), message)
+            Pair::Ecdsa(pair) => pair
+                .sign(&rng, message)
                 .map(|signature| signature.as_ref().to_vec())
                 .map_err(|_| CustodyError::Failed("ECDSA signing failed".into())),
             Pair::Ed25519(pair) => Ok(pair.sign(message).as_ref().to_vec()),
+            Pair::Rsa(pair) => {
+                let mut signature = vec![0; pair.public_modulus_len()];
+                pair.sign(&RSA_PKCS1_SHA256, &rng, message, &mut signature)
+                    .map_err(|_| CustodyError::Failed("RSA signing failed".into()))?;
+                Ok(signature)
+            }
+        }
+    }
+}
+
+impl Pair {
+    /// Whichever kind it is.
+    fn from_pkcs8(pkcs8: &[u8]) -> Option<Self> {
+        let ecdsa = |algorithm| EcdsaKeyPair::from_pkcs8(algorithm, pkcs8).ok();
+        ecdsa(&ECDSA_P256_SHA256_ASN1_SIGNING)
+            .or_else(|| ecdsa(&ECDSA_P384_SHA384_ASN1_SIGNING))
+            .map(Self::Ecdsa)
+            .or_else(|| Ed25519KeyPair::from_pkcs8(pkcs8).ok().map(Self::Ed25519))
+            .or_else(|| RsaKeyPair::from_pkcs8(pkcs8).ok().map(Self::Rsa))
+    }
+
+    fn spki(&self) -> Option<Vec<u8>> {
+        let spki = match self {
+            Self::Ecdsa(pair) => pair.public_key().as_der(),
+            Self::Ed25519(pair) => pair.public_key().as_der(),
+            Self::Rsa(pair) => pair.public_key().as_der(),
+        };
+        Some(spki.ok()?.as_ref().to_vec())
+    }
+}
+
+/// A new key, PKCS#8.
+fn new_pkcs8(kind: KeyKind) -> Result<Zeroizing<Vec<u8>>, CustodyError> {
+    let failed = |_| CustodyError::Failed("no key could be generated".into());
+    let rng = SystemRandom::new();
+    let wiped = |octets: &[u8]| Zeroizing::new(octets.to_vec());
+    match kind {
+        KeyKind::P256 => EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &rng)
+            .map(|pkcs8| wiped(pkcs8.as_ref()))
+            .map_err(failed),
+        KeyKind::P384 => EcdsaKeyPair::generate_pkcs8(&ECDSA_P384_SHA384_ASN1_SIGNING, &rng)
+            .map(|pkcs8| wiped(pkcs8.as_ref()))
+            .map_err(failed),
+        KeyKind::Ed25519 => Ed25519KeyPair::generate_pkcs8(&rng)
+            .map(|pkcs8| wiped(pkcs8.as_ref()))
+            .map_err(failed),
+        KeyKind::Rsa(bits) => {
+            let size = match bits {
+                2048 => KeySize::Rsa2048,
+                3072 => KeySize::Rsa3072,
+                4096 => KeySize::Rsa4096,
+                _ => {
+                    let why = format!("{kind} keys are not made; 2048, 3072 and 4096 bits are");
+                    return Err(CustodyError::Failed(why));
+                }
+            };
+            let pair = RsaKeyPair::generate(size).map_err(failed)?;
+            AsDer::<Pkcs8V1Der<'_>>::as_der(&pair)
+                .map(|pkcs8| wiped(pkcs8.as_ref()))
+                .map_err(failed)
         }
     }
 }
@@ -141,4 +218,39 @@ impl Custody for FileKey {
     fn sign_own_request(&self, request: &Checked<OwnRequest>) -> Result<Vec<u8>, CustodyError> {
         Ok(request.with_signature(&self.sign(request.info())?))
     }
+}
+
+fn encode(label: &str, contents: &[u8]) -> String {
+    pem::encode_config(
+        &pem::Pem::new(label, contents),
+        pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF),
+    )
+}
+
+fn decrypt(der: &[u8], passphrase: &Secret) -> Option<Zeroizing<Vec<u8>>> {
+    let opened = EncryptedPrivateKeyInfoRef::try_from(der)
+        .ok()?
+        .decrypt(passphrase.octets())
+        .ok()?;
+    Some(opened.to_bytes())
+}
+
+/// PBES2 with scrypt (N = 2^14, r = 8, p = 1: what OpenSSL takes by default) and AES-256-CBC.
+fn encrypt(pkcs8: &[u8], passphrase: &Secret) -> Result<Vec<u8>, CustodyError> {
+    let failed = || CustodyError::Failed("a new key could not be encrypted".into());
+    let (mut salt, mut iv) = ([0; 16], [0; 16]);
+    aws_lc_rs::rand::fill(&mut salt).map_err(|_| failed())?;
+    aws_lc_rs::rand::fill(&mut iv).map_err(|_| failed())?;
+    let strength = pkcs8::pkcs5::scrypt::Params::new(14, 8, 1).map_err(|_| failed())?;
+    let parameters =
+        pbes2::Parameters::generate_scrypt_aes256cbc(strength, &salt, iv).map_err(|_| failed())?;
+    let encrypted = parameters
+        .encrypt(passphrase.octets(), pkcs8)
+        .map_err(|_| failed())?;
+    EncryptedPrivateKeyInfoOwned {
+        encryption_algorithm: parameters.into(),
+        encrypted_data: pkcs8::der::asn1::OctetString::new(encrypted).map_err(|_| failed())?,
+    }
+    .to_der()
+    .map_err(|_| failed())
 }

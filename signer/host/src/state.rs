@@ -5,12 +5,14 @@
 //! STATE/ca/root.pem     the trust anchor          STATE/ca/root.key
 //! STATE/ca/issuer.pem   what signs leaves         STATE/ca/issuer.key
 //! ```
+//! The `.key` files are not there if the keys are in a token.
+//!
 //! The folder `ca` is made beside and moved into place whole, so that a crash leaves all of it
 //! or none.
 
 use crate::{
+    custody::{Custodian, KeyError, Role, SigningKey},
     founding::Founding,
-    key_file::{FileKey, KeyFileError},
     possession,
     private_file::{self, FileError},
 };
@@ -55,9 +57,9 @@ pub enum StateError {
     /// A file in it.
     #[error(transparent)]
     File(#[from] FileError),
-    /// A key in it.
+    /// A key in it, or in the token.
     #[error(transparent)]
-    Key(#[from] KeyFileError),
+    Key(#[from] KeyError),
     /// A certificate in it.
     #[error("{} cannot be used: {source}", .path.display())]
     Certificate {
@@ -101,11 +103,11 @@ pub struct StoredCa {
     /// The trust anchor.
     pub root: CaCertificate,
     /// Its key.
-    pub root_key: FileKey,
+    pub root_key: SigningKey,
     /// What signs leaves.
     pub issuer: CaCertificate,
     /// Its key.
-    pub issuer_key: FileKey,
+    pub issuer_key: SigningKey,
 }
 
 /// An open state folder. The lock is held for as long as this lives.
@@ -139,17 +141,21 @@ impl StateFolder {
         })
     }
 
-    /// The CA in it; none if there is none yet.
+    /// The CA in it, with the keys that this custodian holds; none if there is none yet.
     ///
     /// # Errors
     /// If any of its files is missing, exposed, damaged, or does not belong to the others.
-    pub fn load_ca(&self, trust_domain: &SpiffeId) -> Result<Option<StoredCa>, StateError> {
+    pub fn load_ca(
+        &self,
+        custodian: &Custodian,
+        trust_domain: &SpiffeId,
+    ) -> Result<Option<StoredCa>, StateError> {
         let ca = self.path.join("ca");
         if !ca.exists() {
             return Ok(None);
         }
-        let (root, root_key) = load_pair(&ca, "root")?;
-        let (issuer, issuer_key) = load_pair(&ca, "issuer")?;
+        let (root, root_key) = load_pair(&ca, custodian, Role::Root)?;
+        let (issuer, issuer_key) = load_pair(&ca, custodian, Role::Issuer)?;
         for (name, certificate) in [("root.pem", &root), ("issuer.pem", &issuer)] {
             if !certificate.names(trust_domain) {
                 let expected = trust_domain.clone();
@@ -188,12 +194,18 @@ impl StateFolder {
             _ => {}
         }
         make(&beside)?;
-        for (name, pair) in [("root", &founding.root), ("issuer", &founding.issuer)] {
+        for (role, pair) in [
+            (Role::Root, &founding.root),
+            (Role::Issuer, &founding.issuer),
+        ] {
+            let name = role.name();
             private_file::write_new(
                 &beside.join(format!("{name}.pem")),
                 certificate_pem(&pair.certificate).as_bytes(),
             )?;
-            private_file::write_new(&beside.join(format!("{name}.key")), pair.key_pem.as_bytes())?;
+            if let Some(key) = &pair.key_pem {
+                private_file::write_new(&beside.join(format!("{name}.key")), key.as_bytes())?;
+            }
         }
         private_file::sync_folder(&beside)?;
         let place = self.path.join("ca");
@@ -253,11 +265,15 @@ fn lock(path: &Path) -> Result<File, StateError> {
     }
 }
 
-fn load_pair(ca: &Path, name: &str) -> Result<(CaCertificate, FileKey), StateError> {
-    let certificate_path = ca.join(format!("{name}.pem"));
-    let key_path = ca.join(format!("{name}.key"));
+fn load_pair(
+    ca: &Path,
+    custodian: &Custodian,
+    role: Role,
+) -> Result<(CaCertificate, SigningKey), StateError> {
+    let certificate_path = ca.join(format!("{}.pem", role.name()));
+    let key_path = ca.join(format!("{}.key", role.name()));
     let certificate = load_certificate(&certificate_path)?;
-    let key = FileKey::load(&key_path)?;
+    let key = custodian.load(role, &key_path, certificate.public_key())?;
     if key.public_key() != certificate.public_key() {
         return Err(StateError::Mismatch {
             key: key_path,

@@ -9,11 +9,11 @@
 
 use credence_ca::{key::KeyKind, validity::Time};
 use credence_host::{
-    BUILTIN_MODULE,
+    custody::{Custodian, KeyError},
     founding::{self, Founding},
     key_file::{FileKey, KeyFileError},
     private_file::FileError,
-    sandbox::{Limits, Sandbox},
+    signer::{Settings, Signer},
     state::{StateError, StateFolder},
 };
 use spiffe::SpiffeId;
@@ -24,8 +24,11 @@ use std::{
     sync::LazyLock,
 };
 
-static SANDBOX: LazyLock<Sandbox> =
-    LazyLock::new(|| Sandbox::load(BUILTIN_MODULE, Limits::default()).unwrap());
+static SIGNER: LazyLock<Signer> = LazyLock::new(|| Signer::open(Settings::default()).unwrap());
+
+fn files() -> Custodian {
+    Custodian::default()
+}
 
 const NOW: u64 = 1_800_000_000;
 
@@ -34,7 +37,7 @@ fn domain() -> SpiffeId {
 }
 
 fn founded() -> Founding {
-    founding::found(&SANDBOX, &domain(), Time::from_unix(NOW)).unwrap()
+    founding::found(&SIGNER, &files(), &domain(), Time::from_unix(NOW)).unwrap()
 }
 
 /// A state folder with a CA in it, closed again.
@@ -51,7 +54,7 @@ fn stored() -> (tempfile::TempDir, PathBuf) {
 fn load(path: &Path) -> StateError {
     StateFolder::open(path)
         .unwrap()
-        .load_ca(&domain())
+        .load_ca(&files(), &domain())
         .unwrap_err()
 }
 
@@ -64,10 +67,10 @@ fn what_was_founded_is_read_back() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("state");
     let state = StateFolder::open(&path).unwrap();
-    assert!(state.load_ca(&domain()).unwrap().is_none());
+    assert!(state.load_ca(&files(), &domain()).unwrap().is_none());
     let new = founded();
     state.store_ca(&new).unwrap();
-    let ca = state.load_ca(&domain()).unwrap().unwrap();
+    let ca = state.load_ca(&files(), &domain()).unwrap().unwrap();
     assert_eq!(ca.root, new.root.certificate);
     assert_eq!(ca.issuer, new.issuer.certificate);
 }
@@ -101,9 +104,9 @@ fn a_half_written_ca_is_written_again() {
     let state = StateFolder::open(&path).unwrap();
     fs::create_dir(path.join("ca.new")).unwrap();
     fs::write(path.join("ca.new/root.pem"), "half").unwrap();
-    assert!(state.load_ca(&domain()).unwrap().is_none());
+    assert!(state.load_ca(&files(), &domain()).unwrap().is_none());
     state.store_ca(&founded()).unwrap();
-    assert!(state.load_ca(&domain()).unwrap().is_some());
+    assert!(state.load_ca(&files(), &domain()).unwrap().is_some());
 }
 
 #[test]
@@ -164,7 +167,10 @@ fn a_key_that_others_may_read_is_refused() {
     assert!(
         matches!(
             error,
-            StateError::Key(KeyFileError::File(FileError::Exposed { mode: 0o640, .. }))
+            StateError::Key(KeyError::File(KeyFileError::File(FileError::Exposed {
+                mode: 0o640,
+                ..
+            })))
         ),
         "{error}"
     );
@@ -173,7 +179,7 @@ fn a_key_that_others_may_read_is_refused() {
 #[test]
 fn a_key_that_is_not_the_certificates_is_refused() {
     let (_dir, path) = stored();
-    let (_, other) = FileKey::generate(KeyKind::P256).unwrap();
+    let (_, other) = FileKey::generate(KeyKind::P256, None).unwrap();
     fs::write(path.join("ca/issuer.key"), other.as_bytes()).unwrap();
     let error = load(&path);
     assert!(matches!(error, StateError::Mismatch { .. }), "{error}");
@@ -184,9 +190,9 @@ fn a_key_that_is_not_the_certificates_is_refused() {
 fn a_key_of_ed25519_is_taken() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("key");
-    let (key, pem) = FileKey::generate(KeyKind::Ed25519).unwrap();
+    let (key, pem) = FileKey::generate(KeyKind::Ed25519, None).unwrap();
     credence_host::private_file::write_new(&path, pem.as_bytes()).unwrap();
-    let loaded = FileKey::load(&path).unwrap();
+    let loaded = FileKey::load(&path, None).unwrap();
     assert_eq!(format!("{loaded:?}"), format!("{key:?}"));
 }
 
@@ -204,7 +210,7 @@ fn what_is_not_a_key_is_refused_and_not_shown() {
     ] {
         fs::write(&path, &text).unwrap();
         fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
-        let error = FileKey::load(&path).unwrap_err().to_string();
+        let error = FileKey::load(&path, None).unwrap_err().to_string();
         assert!(
             error.contains("/key") && !error.contains("sesame"),
             "{error}"
@@ -214,7 +220,7 @@ fn what_is_not_a_key_is_refused_and_not_shown() {
 
 #[test]
 fn a_key_shows_nothing_of_itself() {
-    let (key, pem) = FileKey::generate(KeyKind::P256).unwrap();
+    let (key, pem) = FileKey::generate(KeyKind::P256, None).unwrap();
     let shown = format!("{key:?}");
     assert!(shown.contains("not shown"));
     assert!(
@@ -255,7 +261,7 @@ fn another_trust_domains_ca_is_refused() {
     let other = SpiffeId::new("spiffe://example.net").unwrap();
     let error = StateFolder::open(&path)
         .unwrap()
-        .load_ca(&other)
+        .load_ca(&files(), &other)
         .unwrap_err();
     assert!(matches!(error, StateError::OtherTrustDomain { .. }));
     assert!(
@@ -268,13 +274,13 @@ fn another_trust_domains_ca_is_refused() {
 fn an_issuers_new_certificate_takes_the_olds_place() {
     let (_dir, path) = stored();
     let state = StateFolder::open(&path).unwrap();
-    let ca = state.load_ca(&domain()).unwrap().unwrap();
+    let ca = state.load_ca(&files(), &domain()).unwrap().unwrap();
     let later = Time::from_unix(NOW + 200 * 86_400);
     let root = (&ca.root, &ca.root_key);
     let renewed =
-        founding::certify_issuer(&SANDBOX, &domain(), root, &ca.issuer_key, later).unwrap();
+        founding::certify_issuer(&SIGNER, &domain(), root, &ca.issuer_key, later).unwrap();
     state.replace_issuer(&renewed).unwrap();
-    let read = state.load_ca(&domain()).unwrap().unwrap();
+    let read = state.load_ca(&files(), &domain()).unwrap().unwrap();
     assert_eq!(read.issuer, renewed);
     assert!(read.issuer.validity().not_after > ca.issuer.validity().not_after);
     assert_eq!(read.issuer.public_key(), ca.issuer.public_key());

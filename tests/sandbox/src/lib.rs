@@ -6,11 +6,11 @@
 
 use credence_ca::validity::Time;
 use credence_host::{
-    BUILTIN_MODULE,
     authority::Authority,
+    custody::{Custodian, SigningKey},
     founding,
-    key_file::FileKey,
     sandbox::{Limits, Sandbox},
+    signer::{Settings, Signer},
 };
 use rcgen::{CertificateParams, DistinguishedName, KeyPair, SanType};
 use spiffe::SpiffeId;
@@ -43,36 +43,46 @@ pub fn trust_domain() -> SpiffeId {
     id("spiffe://example.org")
 }
 
-/// The shipped module, compiled once for a test program.
+/// The CA of the tests.
+pub type Ca = Authority<SigningKey>;
+
+/// The shipped module, loaded once for a test program.
 #[must_use]
-pub fn honest() -> Arc<Sandbox> {
-    static HONEST: LazyLock<Arc<Sandbox>> =
-        LazyLock::new(|| Arc::new(Sandbox::load(BUILTIN_MODULE, Limits::default()).unwrap()));
+pub fn honest() -> Arc<Signer> {
+    static HONEST: LazyLock<Arc<Signer>> =
+        LazyLock::new(|| Arc::new(Signer::open(Settings::default()).unwrap()));
     Arc::clone(&HONEST)
 }
 
 /// The hostile module, compiled once for a test program.
 #[must_use]
-pub fn hostile() -> Arc<Sandbox> {
-    static HOSTILE: LazyLock<Arc<Sandbox>> = LazyLock::new(|| {
-        let limits = Limits {
-            deadline: HOSTILE_DEADLINE,
-            ..Limits::default()
-        };
-        Arc::new(Sandbox::load(HOSTILE_MODULE, limits).unwrap())
-    });
+pub fn hostile() -> Arc<Signer> {
+    static HOSTILE: LazyLock<Arc<Signer>> =
+        LazyLock::new(|| Arc::new(hostile_with(Settings::default())));
     Arc::clone(&HOSTILE)
+}
+
+/// A hostile module of one's own; its deadline is [`HOSTILE_DEADLINE`].
+#[must_use]
+pub fn hostile_with(settings: Settings) -> Signer {
+    let limits = Limits {
+        deadline: HOSTILE_DEADLINE,
+        ..settings.limits
+    };
+    let sandbox = Sandbox::load(HOSTILE_MODULE, limits).unwrap();
+    Signer::with(sandbox, Settings { limits, ..settings }).unwrap()
 }
 
 /// How long the hostile module may take.
 pub const HOSTILE_DEADLINE: Duration = Duration::from_millis(300);
 
-/// A CA whose certificates the shipped module made, and whose leaves `sandbox` makes.
+/// A CA whose certificates the shipped module made, and whose leaves `signer` makes.
 #[must_use]
-pub fn authority(sandbox: Arc<Sandbox>) -> Authority<FileKey> {
-    let founded = founding::found(&honest(), &trust_domain(), now()).unwrap();
+pub fn authority(signer: Arc<Signer>) -> Ca {
+    let files = Custodian::default();
+    let founded = founding::found(&honest(), &files, &trust_domain(), now()).unwrap();
     let (root, issuer) = (founded.root.certificate, founded.issuer.certificate);
-    Authority::new(sandbox, trust_domain(), root, issuer, founded.issuer.key)
+    Authority::new(signer, trust_domain(), root, issuer, founded.issuer.key)
 }
 
 /// Parameters of a request that asks for nothing.

@@ -10,23 +10,22 @@
 use credence_ca::{profile::Profile, validity::Time};
 use credence_host::{
     BUILTIN_MODULE,
-    authority::{Authority, IssueError},
-    key_file::FileKey,
+    authority::IssueError,
     possession::PossessionError,
     sandbox::{Limits, SandboxError},
 };
-use credence_sandbox_tests::{LIFE, authority, csr, csr_by, csr_for, honest, id, modest, now};
+use credence_sandbox_tests::{Ca, LIFE, authority, csr, csr_by, csr_for, honest, id, modest, now};
 use rcgen::{BasicConstraints, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, SanType};
 use std::time::Duration;
 use x509_parser::prelude::*;
 
 const ALICE: &str = "spiffe://example.org/alice";
 
-fn ca() -> Authority<FileKey> {
+fn ca() -> Ca {
     authority(honest())
 }
 
-fn issue(ca: &Authority<FileKey>, csr: &[u8]) -> Result<Vec<u8>, IssueError> {
+fn issue(ca: &Ca, csr: &[u8]) -> Result<Vec<u8>, IssueError> {
     ca.issue_svid(&id(ALICE), csr, LIFE, now())
         .map(|issued| issued.chain[0].clone())
 }
@@ -298,7 +297,7 @@ fn the_same_request_gives_the_same_bytes() {
         issuance: &issuance,
     };
     let propose = |sandbox: &Sandbox| sandbox.propose(&proposal).unwrap();
-    let first = honest();
+    let first = honest().module();
     let second = Sandbox::load(BUILTIN_MODULE, Limits::default()).unwrap();
     let tbs = propose(&first);
     assert_eq!(tbs, propose(&first));

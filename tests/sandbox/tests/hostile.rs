@@ -9,18 +9,19 @@
 
 use credence_ca::guard::Rule;
 use credence_host::{
-    authority::{Authority, IssueError},
-    key_file::FileKey,
-    sandbox::{Limits, LoadError, Sandbox, SandboxError},
+    authority::IssueError,
+    sandbox::{Bound, Limits, LoadError, Sandbox, SandboxError},
 };
-use credence_sandbox_tests::{HOSTILE_DEADLINE, LIFE, authority, csr, hostile, id, modest, now};
+use credence_sandbox_tests::{
+    Ca, HOSTILE_DEADLINE, LIFE, authority, csr, hostile, id, modest, now,
+};
 
-fn ca() -> Authority<FileKey> {
+fn ca() -> Ca {
     authority(hostile())
 }
 
 /// Commits a crime, then asks honestly.
-fn commit(ca: &Authority<FileKey>, crime: &str) -> IssueError {
+fn commit(ca: &Ca, crime: &str) -> IssueError {
     let identity = id(&format!("spiffe://example.org/hostile/{crime}"));
     let refused = ca
         .issue_svid(&identity, &csr(&modest()), LIFE, now())
@@ -85,7 +86,7 @@ fn a_module_that_misbehaves_is_stopped_by_name() {
     };
     assert!(matches!(bad("trap"), SandboxError::Trapped(_)));
     assert_eq!(bad("loop"), SandboxError::Deadline(HOSTILE_DEADLINE));
-    assert_eq!(bad("grow"), SandboxError::Bound("memory limit"));
+    assert_eq!(bad("grow"), SandboxError::Bound(Bound::Memory));
     assert!(matches!(
         bad("flood"),
         SandboxError::Oversized(0x10_0000, _)

@@ -1,7 +1,12 @@
 //! The configuration of `credence dev`: parsed whole or not at all, every fault told at once.
 
+mod custody;
 mod raw;
+mod sandbox;
 
+pub(crate) use custody::{CustodyConfig, VaultConfig};
+
+use credence_host::signer::Settings;
 use raw::{RawConfig, RawIdentity};
 use spiffe::{SpiffeId, TrustDomain};
 use std::{
@@ -19,6 +24,8 @@ pub(crate) struct DevConfig {
     pub(crate) state_dir: PathBuf,
     pub(crate) leaf_life: Duration,
     pub(crate) identities: Vec<Identity>,
+    pub(crate) signer: Settings,
+    pub(crate) custody: CustodyConfig,
 }
 
 /// An identity to serve.
@@ -64,12 +71,16 @@ impl DevConfig {
         let trust_domain = keep(&mut faults, trust_domain(&raw.trust_domain));
         let leaf_life = keep(&mut faults, leaf_life(&raw.leaf_life));
         let identities = identities(&raw.identities, trust_domain.as_ref(), folder, &mut faults);
-        match (trust_domain, leaf_life, faults.is_empty()) {
-            (Some(trust_domain), Some(leaf_life), true) => Ok(Self {
+        let signer = keep_all(&mut faults, sandbox::parse(raw.sandbox, folder));
+        let custody = keep_all(&mut faults, custody::parse(raw.custody, folder));
+        match (trust_domain, leaf_life, signer, custody, faults.is_empty()) {
+            (Some(trust_domain), Some(leaf_life), Some(signer), Some(custody), true) => Ok(Self {
                 trust_domain,
                 state_dir: folder.join(raw.state_dir),
                 leaf_life,
                 identities,
+                signer,
+                custody,
             }),
             _ => Err(Faults(faults)),
         }
@@ -78,6 +89,10 @@ impl DevConfig {
 
 fn keep<T>(faults: &mut Vec<String>, parsed: Result<T, String>) -> Option<T> {
     parsed.map_err(|fault| faults.push(fault)).ok()
+}
+
+fn keep_all<T>(faults: &mut Vec<String>, parsed: Result<T, Faults>) -> Option<T> {
+    parsed.map_err(|more| faults.extend(more.0)).ok()
 }
 
 fn trust_domain(name: &str) -> Result<SpiffeId, String> {

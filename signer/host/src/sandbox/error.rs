@@ -1,6 +1,6 @@
 //! What can go wrong with a module, by name.
 
-use super::bindings::wit;
+use super::{Bound, bindings::wit};
 use std::time::Duration;
 use thiserror::Error;
 
@@ -20,6 +20,9 @@ pub enum LoadError {
         "the signing module does not export credence:signer/certificates as the contract has it: {0}"
     )]
     Contract(String),
+    /// It wants more than its limits from the start.
+    #[error("the signing module does not fit into its limits ([sandbox]): {0}")]
+    Bound(String),
     /// The engine itself could not be set up.
     #[error("the WebAssembly engine could not be set up: {0}")]
     Engine(String),
@@ -34,15 +37,41 @@ pub enum SandboxError {
     /// It did not answer in time.
     #[error("the signing module did not answer within {0:?} and was stopped")]
     Deadline(Duration),
-    /// It wanted more memory, tables or instances than it may have.
+    /// It wanted more memory, table or stack than it may have.
     #[error("the signing module wanted more than its {0} and was stopped")]
-    Bound(&'static str),
+    Bound(Bound),
+    /// As many instances ran already as may run at once. The module has no part in this.
+    #[error("all {0} instances of the signing module that may run at once are at work; try again")]
+    Busy(u32),
     /// It trapped.
     #[error("the signing module trapped: {0}")]
     Trapped(String),
     /// It answered with more than any certificate has.
     #[error("the signing module answered with {0} octets; at most {1} are accepted")]
     Oversized(usize, usize),
+}
+
+impl SandboxError {
+    /// The bound that was hit, if one was.
+    #[must_use]
+    pub fn bound(&self) -> Option<Bound> {
+        match self {
+            Self::Bound(bound) => Some(*bound),
+            Self::Deadline(_) => Some(Bound::Deadline),
+            Self::Oversized(..) => Some(Bound::Proposal),
+            Self::Busy(_) => Some(Bound::Instances),
+            Self::Rejected(_) | Self::Trapped(_) => None,
+        }
+    }
+
+    /// Whether the module did what it may not; to refuse a request is its right.
+    #[must_use]
+    pub fn is_misbehaviour(&self) -> bool {
+        match self {
+            Self::Rejected(_) | Self::Busy(_) => false,
+            Self::Deadline(_) | Self::Bound(_) | Self::Trapped(_) | Self::Oversized(..) => true,
+        }
+    }
 }
 
 /// The contract's rejections: kind and what was found.

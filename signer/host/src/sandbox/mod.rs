@@ -6,21 +6,38 @@
 //! is refused when it is loaded, by the name of what it imports.
 
 mod bindings;
+mod digest;
+mod engine;
 mod error;
+mod instance;
 mod limits;
+mod ticker;
 
+pub use digest::ModuleDigest;
 pub use error::{LoadError, Rejection, SandboxError};
-pub use limits::Limits;
+pub use instance::{Instance, Spent};
+pub use limits::{Bound, Limits};
 
-use bindings::{SignerPre, wit};
-use credence_ca::{hex, issuance::Issuance};
+use bindings::SignerPre;
+use credence_ca::issuance::Issuance;
 use limits::Warden;
-use sha2::{Digest, Sha256};
-use std::{thread, time::Duration};
+use ticker::Ticker;
 use wasmtime::{
-    Config, Engine, Store, Trap,
+    Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig,
     component::{Component, Linker},
 };
+
+/// The signing module that ships with Credence: a component of world `credence:signer/signer`.
+pub const BUILTIN_MODULE: &[u8] = include_bytes!(env!("CREDENCE_SIGNER_WASM"));
+
+/// The same, compiled by the build script for this target's baseline CPU.
+const BUILTIN_COMPILED: &[u8] = include_bytes!(env!("CREDENCE_SIGNER_COMPILED"));
+
+/// What modules are compiled for.
+const TARGET: &str = env!("CREDENCE_TARGET");
+
+/// How much of each instance's memory is wiped in place, octets; what is beyond goes back to the system.
+const KEPT: usize = 1 << 20;
 
 /// The interfaces of WASI 0.2 that the Rust and C standard libraries import whether or not a
 /// component uses them.
@@ -43,9 +60,6 @@ const SEALED: [&str; 14] = [
 /// The one that answers.
 const SEED: &str = "wasi:random/insecure-seed";
 
-/// How finely deadlines are kept.
-const TICK: Duration = Duration::from_millis(5);
-
 /// What a module is asked: a request whose possession is proved, and what was decided about it.
 #[derive(Debug, Clone, Copy)]
 pub struct Proposal<'a> {
@@ -60,7 +74,8 @@ pub struct Sandbox {
     engine: Engine,
     module: SignerPre<Warden>,
     limits: Limits,
-    digest: String,
+    digest: ModuleDigest,
+    ticker: Ticker,
 }
 
 impl std::fmt::Debug for Sandbox {
@@ -70,43 +85,87 @@ impl std::fmt::Debug for Sandbox {
 }
 
 impl Sandbox {
-    /// Compiles a module and checks that it keeps the contract.
+    /// Takes the module that ships with Credence, compiled when Credence was built.
     ///
     /// # Errors
-    /// If it is not a component, imports what it may not have, or does not export the contract.
+    /// If it does not fit into its limits.
+    pub fn builtin(limits: Limits) -> Result<Self, LoadError> {
+        let digest = ModuleDigest::of(BUILTIN_MODULE);
+        Self::from_compiled(engine(&limits)?, BUILTIN_COMPILED, digest, limits)
+    }
+
+    /// Compiles a module and checks that it keeps the contract. This takes a core for some tenths
+    /// of a second, for large modules for much longer.
+    ///
+    /// # Errors
+    /// If it is not a component, imports what it may not have, does not export the contract, or
+    /// does not fit into its limits.
     pub fn load(module: &[u8], limits: Limits) -> Result<Self, LoadError> {
         let engine = engine(&limits)?;
-        let component =
-            Component::new(&engine, module).map_err(|e| LoadError::NotAComponent(describe(&e)))?;
+        let compiled = engine
+            .precompile_component(module)
+            .map_err(|e| LoadError::NotAComponent(describe(&e)))?;
+        Self::from_compiled(engine, &compiled, ModuleDigest::of(module), limits)
+    }
+
+    /// `compiled` is what the build script or this very engine compiled, and nothing else.
+    fn from_compiled(
+        engine: Engine,
+        compiled: &[u8],
+        digest: ModuleDigest,
+        limits: Limits,
+    ) -> Result<Self, LoadError> {
+        let component = own_code(&engine, compiled).map_err(|e| LoadError::Bound(describe(&e)))?;
         let linker = sealed_linker(&engine, &component)?;
-        let module_pre = linker
+        let module = linker
             .instantiate_pre(&component)
             .and_then(SignerPre::new)
             .map_err(|e| LoadError::Contract(describe(&e)))?;
-        start_ticking(&engine)?;
-        let digest = hex(&Sha256::digest(module));
+        let ticker = Ticker::start(&engine).map_err(|e| LoadError::Engine(e.to_string()))?;
         let sandbox = Self {
             engine,
-            module: module_pre,
+            module,
             limits,
             digest,
+            ticker,
         };
         sandbox.try_instance()?;
         Ok(sandbox)
     }
 
-    /// The types of what is exported come to light with an instance only.
+    /// The types of what is exported come to light with an instance only; and whether it gets up.
     fn try_instance(&self) -> Result<(), LoadError> {
-        self.module
-            .instantiate(&mut self.store())
-            .map(drop)
-            .map_err(|e| LoadError::Contract(describe(&e)))
+        match self.instance() {
+            Ok(_) => Ok(()),
+            Err(SandboxError::Trapped(why)) => Err(LoadError::Contract(why)),
+            Err(bound) => Err(LoadError::Bound(bound.to_string())),
+        }
     }
 
-    /// The SHA-256 of the module's bytes, in lower-case hexadecimal.
+    /// The SHA-256 of the module's bytes, as they were before they were compiled.
     #[must_use]
-    pub fn digest(&self) -> &str {
-        &self.digest
+    pub fn digest(&self) -> ModuleDigest {
+        self.digest
+    }
+
+    /// What the module may use.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// How many instances run at this moment.
+    #[must_use]
+    pub fn running(&self) -> u32 {
+        self.ticker.running()
+    }
+
+    /// A new instance, which serves one request. Blocks for no longer than the deadline.
+    ///
+    /// # Errors
+    /// If as many run already as may, or the module does not get up.
+    pub fn instance(&self) -> Result<Instance<'_>, SandboxError> {
+        Instance::new(self)
     }
 
     /// Asks the module for a to-be-signed certificate, in a fresh instance. Blocks for no longer
@@ -115,68 +174,50 @@ impl Sandbox {
     /// # Errors
     /// If the module refuses the request, or misbehaves. Either way it leaves nothing behind.
     pub fn propose(&self, proposal: &Proposal<'_>) -> Result<Vec<u8>, SandboxError> {
-        let mut store = self.store();
-        let answer = self.call(&mut store, &proposal.into());
-        let tbs = answer.map_err(|e| self.explain(&e, store.data()))??;
-        if tbs.len() > self.limits.proposal {
-            return Err(SandboxError::Oversized(tbs.len(), self.limits.proposal));
-        }
-        Ok(tbs)
-    }
-
-    /// A new world, under its limits, for one instance.
-    fn store(&self) -> Store<Warden> {
-        let mut store = Store::new(&self.engine, Warden::new(self.limits));
-        store.limiter(|warden| warden);
-        store.set_epoch_deadline(self.ticks());
-        store
-    }
-
-    fn call(
-        &self,
-        store: &mut Store<Warden>,
-        request: &wit::Request,
-    ) -> wasmtime::Result<Result<Vec<u8>, Rejection>> {
-        let instance = self.module.instantiate(&mut *store)?;
-        let answer = instance
-            .credence_signer_certificates()
-            .call_issue(store, request)?;
-        Ok(answer.map_err(Rejection::from))
-    }
-
-    /// One more than the deadline has, since the first may come at once.
-    fn ticks(&self) -> u64 {
-        let ticks = self.limits.deadline.as_millis().div_ceil(TICK.as_millis());
-        u64::try_from(ticks).unwrap_or(u64::MAX - 1) + 1
-    }
-
-    fn explain(&self, error: &wasmtime::Error, warden: &Warden) -> SandboxError {
-        match (error.downcast_ref::<Trap>(), warden.hit) {
-            (Some(Trap::Interrupt), _) => SandboxError::Deadline(self.limits.deadline),
-            (Some(Trap::StackOverflow), _) => SandboxError::Bound("stack limit"),
-            (_, Some(bound)) => SandboxError::Bound(bound),
-            (Some(trap), None) => SandboxError::Trapped(trap.to_string()),
-            (None, None) => SandboxError::Trapped(error.root_cause().to_string()),
-        }
+        self.instance()?.propose(proposal).0
     }
 }
 
-fn describe(error: &wasmtime::Error) -> String {
-    error
-        .chain()
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(": ")
-}
-
+/// An engine whose instances come from a pool: memory is mapped beforehand, a new instance sees the
+/// module's own pages by copy-on-write, and what it wrote to is wiped when it ends.
 fn engine(limits: &Limits) -> Result<Engine, LoadError> {
-    let mut config = Config::new();
-    config.wasm_component_model(true);
-    config.epoch_interruption(true);
+    let failed = |e: wasmtime::Error| LoadError::Engine(describe(&e));
+    let mut config = engine::compilation(TARGET).map_err(failed)?;
     config.max_wasm_stack(limits.stack);
-    // a trap's message is for a log line: no backtrace of the guest
-    config.wasm_backtrace_max_frames(None);
-    Engine::new(&config).map_err(|e| LoadError::Engine(describe(&e)))
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(limits)));
+    Engine::new(&config).map_err(failed)
+}
+
+fn pool(limits: &Limits) -> PoolingAllocationConfig {
+    let table = limits.table_elements.saturating_mul(size_of::<usize>());
+    let mut pool = PoolingAllocationConfig::default();
+    pool.total_component_instances(limits.instances)
+        .max_core_instances_per_component(limits::CORE_INSTANCES)
+        .total_core_instances(limits.instances.saturating_mul(limits::CORE_INSTANCES))
+        .max_memories_per_component(limits::MEMORIES)
+        .total_memories(limits.instances.saturating_mul(limits::MEMORIES))
+        .max_memory_size(limits.memory)
+        .max_tables_per_component(limits::TABLES)
+        .max_tables_per_module(limits::TABLES)
+        .total_tables(limits.instances.saturating_mul(limits::TABLES))
+        .table_elements(limits.table_elements)
+        .linear_memory_keep_resident(KEPT)
+        .table_keep_resident(table)
+        .pagemap_scan(Enabled::Auto);
+    pool
+}
+
+/// Takes in machine code that this build, or this engine, made. wasmtime compares its own version and
+/// configuration with the code's; that it is code from its own compiler is ours to warrant.
+#[allow(
+    unsafe_code,
+    reason = "the callers hand in what the build script embedded or this engine compiled"
+)]
+fn own_code(engine: &Engine, compiled: &[u8]) -> wasmtime::Result<Component> {
+    // SAFETY: `compiled` comes from `Engine::precompile_component` of the same wasmtime: embedded in
+    // this program by its build script, or made a moment ago in this process. It is never read
+    // from a file.
+    unsafe { Component::deserialize(engine, compiled) }
 }
 
 /// Everything that the component imports, if it may, bound to nothing.
@@ -204,18 +245,12 @@ fn seed(linker: &mut Linker<Warden>, import: &str) -> wasmtime::Result<()> {
         .func_wrap("insecure-seed", |_, (): ()| Ok(((0_u64, 0_u64),)))
 }
 
-/// Moves the engine's epoch on for as long as the engine lives.
-fn start_ticking(engine: &Engine) -> Result<(), LoadError> {
-    let engine = engine.weak();
-    thread::Builder::new()
-        .name("credence-epoch".into())
-        .spawn(move || {
-            while let Some(engine) = engine.upgrade() {
-                engine.increment_epoch();
-                drop(engine);
-                thread::sleep(TICK);
-            }
-        })
-        .map(drop)
-        .map_err(|e| LoadError::Engine(e.to_string()))
+/// An error with its causes, on one line.
+fn describe(error: &wasmtime::Error) -> String {
+    let causes: Vec<_> = error.chain().map(ToString::to_string).collect();
+    causes
+        .join(": ")
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
 }

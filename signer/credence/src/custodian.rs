@@ -1,0 +1,27 @@
+//! Who holds the CA's keys, as the configuration has it.
+
+use crate::{
+    config::{CustodyConfig, VaultConfig},
+    failure::Failure,
+};
+use credence_host::custody::{Custodian, SecretSource};
+
+/// Reads the passphrase, or opens the token.
+pub(crate) fn open(config: &CustodyConfig) -> Result<Custodian, Failure> {
+    match &config.vault {
+        VaultConfig::Files(passphrase) => {
+            let passphrase = passphrase.as_ref().map(SecretSource::read).transpose()?;
+            Ok(Custodian::files(config.kind, passphrase))
+        }
+        #[cfg(feature = "pkcs11")]
+        VaultConfig::Token(settings, pin) => {
+            let pin = pin.read()?;
+            let token = credence_host::custody::pkcs11::Token::open(settings.clone(), &pin)?;
+            tracing::info!(token = settings.token, "PKCS#11 token opened");
+            Ok(Custodian::token(config.kind, token))
+        }
+        // the configuration has refused it already
+        #[cfg(not(feature = "pkcs11"))]
+        VaultConfig::Token(..) => Err(Failure::NoPkcs11),
+    }
+}
