@@ -65,7 +65,9 @@ impl SecretSource {
 /// Through /proc, since taking over a descriptor by its number is not safe Rust.
 fn read_descriptor(number: u32) -> io::Result<Zeroizing<Vec<u8>>> {
     // room for all of it, so that it is not left behind where a growing vector moved from
-    let mut bytes = Zeroizing::new(Vec::with_capacity(2 * LONGEST as usize));
+    let mut bytes = Zeroizing::new(Vec::with_capacity(
+        2 * usize::try_from(LONGEST).unwrap_or_default(),
+    ));
     File::open(format!("/proc/self/fd/{number}"))?
         .take(LONGEST + 2)
         .read_to_end(&mut bytes)?;
