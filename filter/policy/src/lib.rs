@@ -48,6 +48,7 @@ mod rule;
 mod rules;
 mod server;
 mod target;
+mod values;
 
 pub use decision::{Decision, Outcome, Reason, RuleRef};
 pub use engine::{Connection, Mode, Narrowed, Needs, Policy, RequestPolicy};

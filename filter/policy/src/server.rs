@@ -9,8 +9,8 @@ use crate::{
     fault::{Collector, FaultKind, quote, read_json},
     limits,
     principal::Principal,
-    rules::is_name,
     target::canonical_host,
+    values::is_name,
 };
 
 /// An entry for servers: where it applies, and who they must be.
