@@ -87,17 +87,30 @@ fn a_module_that_misbehaves_is_stopped_by_name() {
     assert!(matches!(bad("trap"), SandboxError::Trapped(_)));
     assert_eq!(bad("loop"), SandboxError::Deadline(HOSTILE_DEADLINE));
     assert_eq!(bad("grow"), SandboxError::Bound(Bound::Memory));
+    assert_eq!(bad("stack"), SandboxError::Bound(Bound::Stack));
     assert!(matches!(
         bad("flood"),
         SandboxError::Oversized(0x10_0000, _)
     ));
 }
 
+/// The stack that a compiler puts into a module's own memory is the module's affair: it is used up before
+/// the host's, and what lies beyond is out of bounds.
 #[test]
-fn a_module_that_digs_ends_at_a_bound() {
-    match commit(&ca(), "stack") {
-        // its own stack lies in its memory, the host's is bounded too: whichever it meets first
-        IssueError::Module(SandboxError::Bound(_) | SandboxError::Trapped(_)) => {}
+fn a_module_that_digs_through_its_own_stack_traps() {
+    match commit(&ca(), "dig") {
+        IssueError::Module(SandboxError::Trapped(why)) => {
+            assert!(why.contains("out of bounds"), "{why}");
+        }
+        other => panic!("{other}"),
+    }
+}
+
+/// It asks for more memory than it may have, is ready to do without, and would have answered well.
+#[test]
+fn a_module_that_shrugs_at_a_bound_is_stopped_all_the_same() {
+    match commit(&ca(), "reach") {
+        IssueError::Module(error) => assert_eq!(error, SandboxError::Bound(Bound::Memory)),
         other => panic!("{other}"),
     }
 }
@@ -109,6 +122,22 @@ fn a_module_cannot_see_the_environment() {
         matches!(refused, IssueError::Module(SandboxError::Trapped(_))),
         "{refused}"
     );
+}
+
+/// Instances take each other's places in a pool: nothing of one is there for the next.
+#[test]
+fn a_module_learns_nothing_of_the_request_before() {
+    let ca = ca();
+    for (crime, nothing) in [("remember", "None"), ("scavenge", "0 octets")] {
+        for _ in 0..3 {
+            match commit(&ca, crime) {
+                IssueError::Module(SandboxError::Rejected(said)) => {
+                    assert_eq!(said.found, nothing, "{crime}");
+                }
+                other => panic!("{crime}: {other}"),
+            }
+        }
+    }
 }
 
 #[test]
