@@ -83,7 +83,13 @@ fn help_tells_a_newcomer_where_to_begin() {
         assert!(help.contains(part), "{part} in {help}");
     }
     let dev = stdout(&credence(&["dev", "--help"]));
-    for part in ["trust_domain", "leaf_life", "[[identities]]", "ROOTCA"] {
+    for part in [
+        "trust_domain",
+        "leaf_life",
+        "[[identities]]",
+        "[[dns_templates]]",
+        "ROOTCA",
+    ] {
         assert!(dev.contains(part), "{part} in {dev}");
     }
 }
