@@ -1,8 +1,11 @@
 //! The host with honest, hostile and broken signing modules: what its tests share.
 #![allow(
     clippy::unwrap_used,
+    clippy::panic,
     reason = "a fixture that cannot be made has to stop the test"
 )]
+
+pub mod python;
 
 use credence_ca::{
     dns::{DnsTemplate, DnsTemplates},
