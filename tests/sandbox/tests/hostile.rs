@@ -178,23 +178,35 @@ fn what_imports_more_than_it_may_is_refused_by_the_imports_name() {
     }
 }
 
-#[test]
-fn what_does_not_keep_the_contract_is_refused() {
-    let nothing = wat::parse_str("(component)").unwrap();
-    let other_types = wat::parse_str(
+/// A component that exports a function without parameters, which answers with 0.
+fn exporting(interface: &str, function: &str) -> Vec<u8> {
+    wat::parse_str(format!(
         r#"(component
             (core module $m (func (export "f") (result i32) i32.const 0))
             (core instance $i (instantiate $m))
             (func $f (result u32) (canon lift (core func $i "f")))
-            (instance $certificates (export "issue" (func $f)))
-            (export "credence:signer/certificates@1.0.0" (instance $certificates)))"#,
-    )
-    .unwrap();
-    for component in [nothing, other_types] {
-        let refused = Sandbox::load(&component, Limits::default());
-        assert!(
-            matches!(refused, Err(LoadError::Contract(_))),
-            "{refused:?}"
-        );
+            (instance $certificates (export "{function}" (func $f)))
+            (export "{interface}" (instance $certificates)))"#
+    ))
+    .unwrap()
+}
+
+#[test]
+fn what_does_not_keep_the_contract_is_refused() {
+    const CONTRACT: &str = "credence:signer/certificates@1.0.0";
+    let nothing = wat::parse_str("(component)").unwrap();
+    for (component, why) in [
+        (nothing, CONTRACT),
+        (exporting(CONTRACT, "sign"), "issue"),
+        (
+            exporting("credence:signer/certificates@2.0.0", "issue"),
+            CONTRACT,
+        ),
+        (exporting(CONTRACT, "issue"), "type mismatch"),
+    ] {
+        match Sandbox::load(&component, Limits::default()) {
+            Err(LoadError::Contract(told)) => assert!(told.contains(why), "{why}: {told}"),
+            other => panic!("{why}: {other:?}"),
+        }
     }
 }
