@@ -44,6 +44,8 @@ pub(crate) fn run(arguments: &DevArguments, log: &LogArguments) -> Result<(), Fa
         &config.trust_domain,
         clock.time(),
     )?;
+    // the passphrase has done its work
+    drop(custodian);
     info!(
         trust_domain = %config.trust_domain.trust_domain_name(),
         root_ends = %ca.root.validity().not_after,

@@ -1,3 +1,6 @@
+mod custody;
+mod sandbox;
+
 use super::*;
 
 const GOOD: &str = r#"
@@ -19,6 +22,11 @@ fn parse(text: &str) -> Result<DevConfig, Faults> {
 
 fn fault(text: &str) -> String {
     parse(text).unwrap_err().to_string()
+}
+
+/// A good configuration with this section in it.
+fn with_section(section: &str) -> String {
+    GOOD.replacen("[[identities]]", &format!("{section}\n[[identities]]"), 1)
 }
 
 #[test]
