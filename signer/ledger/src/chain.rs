@@ -110,7 +110,9 @@ impl Head {
 }
 
 fn length(octets: &[u8]) -> [u8; 8] {
-    u64::try_from(octets.len()).unwrap_or(u64::MAX).to_be_bytes()
+    u64::try_from(octets.len())
+        .unwrap_or(u64::MAX)
+        .to_be_bytes()
 }
 
 /// The hash over entries that an archive left behind, since no chain holds them any more: over

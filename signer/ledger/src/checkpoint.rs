@@ -431,7 +431,10 @@ mod tests {
         let good = key(1).text();
         for (bad, why) in [
             (good.replace('+', "-"), KeyError::Form),
-            (good.replacen("example.org", "example.com", 1), KeyError::Hash),
+            (
+                good.replacen("example.org", "example.com", 1),
+                KeyError::Hash,
+            ),
             ("a+00000000+AQ==".into(), KeyError::Key),
             ("+00000000+AQ==".into(), KeyError::Name(OriginError)),
         ] {

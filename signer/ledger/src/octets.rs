@@ -35,11 +35,7 @@ impl Serialize for Octets {
 }
 
 impl<C> Encode<C> for Octets {
-    fn encode<W: Write>(
-        &self,
-        e: &mut Encoder<W>,
-        _: &mut C,
-    ) -> Result<(), EncodeError<W::Error>> {
+    fn encode<W: Write>(&self, e: &mut Encoder<W>, _: &mut C) -> Result<(), EncodeError<W::Error>> {
         e.bytes(&self.0)?.ok()
     }
 }
@@ -97,25 +93,20 @@ impl Serialize for Digest {
 }
 
 impl<C> Encode<C> for Digest {
-    fn encode<W: Write>(
-        &self,
-        e: &mut Encoder<W>,
-        _: &mut C,
-    ) -> Result<(), EncodeError<W::Error>> {
+    fn encode<W: Write>(&self, e: &mut Encoder<W>, _: &mut C) -> Result<(), EncodeError<W::Error>> {
         e.bytes(&self.0)?.ok()
     }
 }
 
 impl<'b, C> Decode<'b, C> for Digest {
     fn decode(d: &mut Decoder<'b>, _: &mut C) -> Result<Self, DecodeError> {
-        Self::from_octets(d.bytes()?)
-            .ok_or_else(|| DecodeError::message("a SHA-256 has 32 octets"))
+        Self::from_octets(d.bytes()?).ok_or_else(|| DecodeError::message("a SHA-256 has 32 octets"))
     }
 }
 
 /// A serial number: a byte string in CBOR, hexadecimal in JSON.
 pub(crate) mod serial {
-    use super::{Decoder, Encoder, Serial, Serializer, Write, DecodeError, EncodeError};
+    use super::{DecodeError, Decoder, EncodeError, Encoder, Serial, Serializer, Write};
 
     pub(crate) fn encode<C, W: Write>(
         serial: &Serial,
@@ -139,7 +130,7 @@ pub(crate) mod serial {
 
 /// A time: seconds since 1970 in CBOR, RFC 3339 in JSON.
 pub(crate) mod time {
-    use super::{Decoder, Encoder, Serializer, Time, Write, DecodeError, EncodeError};
+    use super::{DecodeError, Decoder, EncodeError, Encoder, Serializer, Time, Write};
 
     pub(crate) fn encode<C, W: Write>(
         time: &Time,
@@ -161,7 +152,7 @@ pub(crate) mod time {
 /// A time that may be missing: left out in CBOR, null in JSON.
 #[allow(clippy::ref_option, reason = "what the derives call has this form")]
 pub(crate) mod maybe_time {
-    use super::{Decoder, Encoder, Serializer, Time, Type, Write, DecodeError, EncodeError};
+    use super::{DecodeError, Decoder, EncodeError, Encoder, Serializer, Time, Type, Write};
 
     pub(crate) fn encode<C, W: Write>(
         time: &Option<Time>,

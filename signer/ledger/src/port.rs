@@ -148,8 +148,7 @@ pub enum Health {
 }
 
 /// What comes of an append.
-pub type Appending<'a> =
-    Pin<Box<dyn Future<Output = Result<Receipt, AppendError>> + Send + 'a>>;
+pub type Appending<'a> = Pin<Box<dyn Future<Output = Result<Receipt, AppendError>> + Send + 'a>>;
 
 /// A record that can be written.
 pub trait Append: Send + Sync {

@@ -99,14 +99,19 @@ fn what_no_version_writes_is_refused() {
         &[0x83, 0x18, 0x08, 0x00, 0xa0],
         &[0x83, 0x08, 0x18, 0x00, 0xa0],
         // Beyond the year 9999.
-        &[0x83, 0x08, 0x1b, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xa0],
+        &[
+            0x83, 0x08, 0x1b, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xa0,
+        ],
         // Trailing octets; nothing where fields should be.
         &[0x83, 0x08, 0x00, 0xa0, 0x00],
         &[0x83, 0x08, 0x00],
     ];
     for octets in bad {
         let read = Entry::decode(octets);
-        assert!(matches!(read, Err(EntryError::Malformed(_))), "{octets:02x?}: {read:?}");
+        assert!(
+            matches!(read, Err(EntryError::Malformed(_))),
+            "{octets:02x?}: {read:?}"
+        );
     }
 }
 
@@ -127,7 +132,10 @@ fn entries_are_found_by_what_they_are_about() {
 #[test]
 fn json_has_names_not_numbers() {
     let json = serde_json::to_value(Event::from(issued(1))).unwrap();
-    assert_eq!(json["identity"], "spiffe://example.org/ns/shop/sa/workload-1");
+    assert_eq!(
+        json["identity"],
+        "spiffe://example.org/ns/shop/sa/workload-1"
+    );
     assert_eq!(json["not_before"], "2027-01-15T08:00:01Z");
     assert_eq!(json["asker"]["claims"]["aud"], "credence");
     assert_eq!(json["serial"].as_str().unwrap().len(), 32);

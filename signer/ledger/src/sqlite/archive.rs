@@ -182,8 +182,8 @@ impl Reader {
                 .get(0)
                 .and_then(|size| Ok((size, row.get(1)?)))
                 .map_err(failed())?;
-            let note = Note::parse(&note)
-                .map_err(|error| self.damaged(size, Wrong::from(error)))?;
+            let note =
+                Note::parse(&note).map_err(|error| self.damaged(size, Wrong::from(error)))?;
             if note.unverified().time < before {
                 return Ok(Some(note));
             }

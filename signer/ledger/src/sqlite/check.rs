@@ -194,7 +194,9 @@ impl<'r, 'c> Walk<'r, 'c> {
     fn note_after(&self, size: u64) -> Result<Option<(u64, String)>, ReadError> {
         self.reader
             .conn
-            .prepare_cached("SELECT size, note FROM checkpoints WHERE size > ?1 ORDER BY size LIMIT 1")
+            .prepare_cached(
+                "SELECT size, note FROM checkpoints WHERE size > ?1 ORDER BY size LIMIT 1",
+            )
             .and_then(|mut statement| {
                 statement
                     .query_row([size], |row| Ok((row.get(0)?, row.get(1)?)))

@@ -87,10 +87,15 @@ pub(super) fn tune(conn: &Connection, setup: &Setup) -> rusqlite::Result<()> {
     conn.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
     conn.pragma_update(None, "journal_size_limit", u64::from(LOG_PAGES) * PAGE * 4)?;
     conn.pragma_update(None, "cache_size", CACHE_KIB)?;
-    if let Some(bytes) = setup.max_bytes {
-        conn.pragma_update(None, "max_page_count", (bytes / PAGE).max(1))?;
+    bound(conn, setup.max_bytes)
+}
+
+/// How long the file may become.
+pub(super) fn bound(conn: &Connection, bytes: Option<u64>) -> rusqlite::Result<()> {
+    match bytes {
+        Some(bytes) => conn.pragma_update(None, "max_page_count", (bytes / PAGE).max(1)),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// For reading; of a ledger that is being written, too.

@@ -214,9 +214,9 @@ pub(super) fn trouble(path: &Path, error: &Sqlite) -> Trouble {
 fn cause(code: ErrorCode) -> Cause {
     match code {
         ErrorCode::DiskFull => Cause::Full,
-        ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed => {
-            Cause::Locked
-        }
+        ErrorCode::DatabaseBusy
+        | ErrorCode::DatabaseLocked
+        | ErrorCode::FileLockingProtocolFailed => Cause::Locked,
         ErrorCode::SystemIoFailure
         | ErrorCode::CannotOpen
         | ErrorCode::ReadOnly

@@ -84,11 +84,7 @@ impl Reader {
     ///
     /// # Errors
     /// If they cannot be read.
-    pub fn live_leaves(
-        &self,
-        now: Time,
-        each: &mut dyn FnMut(LiveLeaf),
-    ) -> Result<(), ReadError> {
+    pub fn live_leaves(&self, now: Time, each: &mut dyn FnMut(LiveLeaf)) -> Result<(), ReadError> {
         let sql = format!(
             "{SELECT} INDEXED BY entries_by_end
              WHERE not_after IS NOT NULL AND not_after >= ?1 AND {PRESENT} ORDER BY not_after, seq"
@@ -212,10 +208,7 @@ impl Reader {
             .into_iter()
             .map(|(kind, count)| (Kind::from_number(kind).to_string(), count))
             .collect();
-        counts.insert(
-            Kind::ISSUED.name().to_owned(),
-            all.saturating_sub(others),
-        );
+        counts.insert(Kind::ISSUED.name().to_owned(), all.saturating_sub(others));
         Ok(counts)
     }
 

@@ -20,7 +20,11 @@ pub(super) struct Fresh {
 impl Fresh {
     /// For this place, where nothing may be.
     pub(super) fn at(place: &Path) -> io::Result<Self> {
-        for name in [place.to_path_buf(), with(place, "-wal"), with(place, "-journal")] {
+        for name in [
+            place.to_path_buf(),
+            with(place, "-wal"),
+            with(place, "-journal"),
+        ] {
             if fs::symlink_metadata(&name).is_ok() {
                 return Err(io::Error::new(
                     io::ErrorKind::AlreadyExists,

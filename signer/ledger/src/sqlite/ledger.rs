@@ -314,9 +314,7 @@ impl Ledger {
 }
 
 /// The answer, on this thread. Without one, the writer is gone.
-pub(super) fn wait<T>(
-    done: oneshot::Receiver<Result<T, AppendError>>,
-) -> Result<T, AppendError> {
+pub(super) fn wait<T>(done: oneshot::Receiver<Result<T, AppendError>>) -> Result<T, AppendError> {
     done.blocking_recv().map_err(|_| AppendError::Closed)?
 }
 

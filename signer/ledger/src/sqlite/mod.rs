@@ -15,6 +15,7 @@ mod ledger;
 mod lock;
 mod query;
 mod reader;
+mod rows;
 mod schema;
 mod store;
 mod waiting;

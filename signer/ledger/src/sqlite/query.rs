@@ -283,9 +283,10 @@ impl Reader {
             (Order::Newest, Some(number), _) => {
                 ("SELECT max(segment) FROM lookup WHERE segment < ?1", number)
             }
-            (Order::Newest, None, Some(number)) => {
-                ("SELECT max(segment) FROM lookup WHERE segment <= ?1", number)
-            }
+            (Order::Newest, None, Some(number)) => (
+                "SELECT max(segment) FROM lookup WHERE segment <= ?1",
+                number,
+            ),
             (Order::Oldest, None, at) => (
                 "SELECT min(segment) FROM lookup WHERE segment >= ?1",
                 at.unwrap_or(0),

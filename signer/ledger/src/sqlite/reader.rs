@@ -88,7 +88,10 @@ impl Reader {
         let last = self
             .conn
             .prepare_cached("SELECT seq, hash FROM entries ORDER BY seq DESC LIMIT 1")
-            .and_then(|mut s| s.query_row([], |row| Ok((row.get(0)?, row.get(1)?))).optional())
+            .and_then(|mut s| {
+                s.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))
+                    .optional()
+            })
             .map_err(self.failed())?;
         match last {
             Some((size, hash)) if size > base.size => Ok(Head {
@@ -107,7 +110,10 @@ impl Reader {
         let found: Option<(u64, String)> = self
             .conn
             .prepare_cached("SELECT size, note FROM checkpoints ORDER BY size DESC LIMIT 1")
-            .and_then(|mut s| s.query_row([], |row| Ok((row.get(0)?, row.get(1)?))).optional())
+            .and_then(|mut s| {
+                s.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))
+                    .optional()
+            })
             .map_err(self.failed())?;
         found
             .map(|(size, note)| {

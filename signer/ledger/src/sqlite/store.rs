@@ -3,18 +3,18 @@
 use super::{
     OpenError,
     connect::{self, Setup},
+    rows::{catch_up, entry_hash, fence, insert, remove, sign, signed},
     schema::{self, Content, Meta},
     waiting::{Prepared, Rebase},
 };
 use crate::{
     chain::{Head, Origin},
-    checkpoint::{Checkpoint, CheckpointSigner, Note},
-    octets::Digest,
+    checkpoint::{CheckpointSigner, Note},
     port::Receipt,
     verify::Wrong,
 };
 use credence_ca::validity::Time;
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 use std::path::Path;
 
 /// Why a transaction was not done. Nothing of it is.
@@ -61,10 +61,13 @@ pub(super) struct Store {
     pub(super) known: Known,
     /// Whether archived entries may still be in the table.
     pub(super) garbage: bool,
+    max_bytes: Option<u64>,
 }
 
 /// How many archived entries are removed in one transaction.
 const SWEEP: u64 = 2000;
+/// What an archive may take beyond the bound, in octets, to make room.
+const RESERVE: u64 = 1 << 20;
 
 impl Store {
     /// Opens the file, or makes a ledger of it if it is empty, and takes the next epoch, if its
@@ -100,30 +103,45 @@ impl Store {
             conn,
             known,
             garbage: true,
+            max_bytes: setup.max_bytes,
         };
         Ok((store, meta))
     }
 
-    /// Opens the file again after a failure, if nobody else has written it since.
+    /// Opens the file again after a failure, if nobody else has written it since, and it can be
+    /// written.
     pub(super) fn resume(path: &Path, setup: &Setup, known: &Known) -> Result<Self, StoreError> {
+        let mut store = Self::open_again(path, setup, known)?;
+        // What is to be removed may be what takes the space.
+        store.sweep()?;
+        store.probe()?;
+        Ok(store)
+    }
+
+    /// Opens the file again after a failure, if nobody else has written it since.
+    pub(super) fn open_again(
+        path: &Path,
+        setup: &Setup,
+        known: &Known,
+    ) -> Result<Self, StoreError> {
         let conn = connect::write(path, setup)?;
         connect::tune(&conn, setup)?;
         let mut store = Self {
             conn,
             known: known.clone(),
             garbage: true,
+            max_bytes: setup.max_bytes,
         };
         let tx = immediate(&mut store.conn)?;
         fence(&tx, known)?;
         let (head, signed) = catch_up(&tx, known)?;
         drop(tx);
         (store.known.head, store.known.signed) = (head, signed);
-        store.probe()?;
         Ok(store)
     }
 
     /// Writes something as big as a batch, and takes it away.
-    fn probe(&mut self) -> Result<(), StoreError> {
+    fn probe(&self) -> Result<(), StoreError> {
         let fill = "INSERT OR REPLACE INTO probe (id, filler) VALUES (1, zeroblob(65536))";
         self.conn.execute(fill, [])?;
         self.conn.execute("DELETE FROM probe", [])?;
@@ -175,6 +193,7 @@ impl Store {
 
     /// Takes a new base: from now on the entries up to there are not the record's any more.
     pub(super) fn rebase(&mut self, rebase: &Rebase) -> Result<Receipt, StoreError> {
+        self.use_reserve()?;
         let tx = immediate(&mut self.conn)?;
         fence(&tx, &self.known)?;
         let new = rebase.note.unverified().head;
@@ -183,7 +202,9 @@ impl Store {
             (new.size, new.hash.0, rebase.note.text(), rebase.from),
         )?;
         if changed != 1 {
-            return Err(StoreError::Past("another archive was made meanwhile".into()));
+            return Err(StoreError::Past(
+                "another archive was made meanwhile".into(),
+            ));
         }
         tx.execute("DELETE FROM carried", [])?;
         for seq in &rebase.carried {
@@ -197,11 +218,18 @@ impl Store {
         self.known.head = head;
         self.known.base = new.size;
         self.garbage = true;
+        connect::bound(&self.conn, self.max_bytes)?;
         Ok(Receipt { first, head })
     }
 
-    /// Removes some of what was archived from the table; whether there may be more.
+    fn use_reserve(&self) -> rusqlite::Result<()> {
+        let more = |bytes: u64| bytes.saturating_add(RESERVE);
+        connect::bound(&self.conn, self.max_bytes.map(more))
+    }
+
+    /// Removes some of what was archived from the table.
     pub(super) fn sweep(&mut self) -> Result<(), StoreError> {
+        self.use_reserve()?;
         let tx = immediate(&mut self.conn)?;
         fence(&tx, &self.known)?;
         let gone: Vec<u64> = tx
@@ -215,6 +243,7 @@ impl Store {
         }
         tx.commit()?;
         self.garbage = !gone.is_empty();
+        connect::bound(&self.conn, self.max_bytes)?;
         Ok(())
     }
 
@@ -228,11 +257,6 @@ impl Store {
         self.conn
             .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
         Ok(())
-    }
-
-    #[cfg(test)]
-    pub(super) fn connection(&self) -> &Connection {
-        &self.conn
     }
 }
 
@@ -287,124 +311,117 @@ fn look(conn: &Connection, path: &Path) -> Result<(Known, Meta), OpenError> {
     Ok((known, meta))
 }
 
-/// How many entries the last checkpoint covers.
-fn signed(conn: &Connection, base: u64) -> rusqlite::Result<u64> {
-    let size: Option<u64> =
-        conn.query_row("SELECT max(size) FROM checkpoints", [], |row| row.get(0))?;
-    Ok(size.unwrap_or(0).max(base))
-}
-
-fn entry_hash(
-    conn: &Connection,
-    sql: &str,
-    parameters: impl rusqlite::Params,
-) -> rusqlite::Result<Option<Head>> {
-    conn.prepare_cached(sql)?
-        .query_row(parameters, |row| {
-            let hash: [u8; 32] = row.get(1)?;
-            Ok(Head {
-                size: row.get(0)?,
-                hash: Digest(hash),
-            })
-        })
-        .optional()
-}
-
-/// Whether this is still the one that writes.
-fn fence(tx: &Transaction<'_>, known: &Known) -> Result<(), StoreError> {
-    let found: Option<(i64, String)> = tx
-        .prepare_cached("SELECT epoch, holder FROM ledger")?
-        .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))
-        .optional()?;
-    match found {
-        Some((epoch, _)) if epoch == known.epoch => Ok(()),
-        Some((_, holder)) => Err(StoreError::Fenced(holder)),
-        None => Err(StoreError::Past("the ledger's own row is missing".into())),
-    }
-}
-
-/// Where the file ends. A commit that failed may have been done after all: then what it wrote
-/// follows from what is known.
-fn catch_up(tx: &Transaction<'_>, known: &Known) -> Result<(Head, u64), StoreError> {
-    let mut head = known.head;
-    if head.size > known.base {
-        let sql = "SELECT seq, hash FROM entries WHERE seq = ?1";
-        if entry_hash(tx, sql, [head.size])? != Some(head) {
-            let size = head.size;
-            return Err(StoreError::Past(format!(
-                "entry {size}, which was written, is missing or another"
-            )));
-        }
-    }
-    let mut statement =
-        tx.prepare_cached("SELECT seq, body, hash FROM entries WHERE seq > ?1 ORDER BY seq")?;
-    let mut rows = statement.query([head.size])?;
-    while let Some(row) = rows.next()? {
-        let (seq, body, hash): (u64, Vec<u8>, [u8; 32]) =
-            (row.get(0)?, row.get(1)?, row.get(2)?);
-        head = head.then(&body);
-        if (head.size, head.hash.0) != (seq, hash) {
-            return Err(StoreError::Past(format!("entry {seq} is not one of ours")));
-        }
-    }
-    Ok((head, signed(tx, known.base)?))
-}
-
-fn insert(tx: &Transaction<'_>, head: Head, entry: &Prepared) -> rusqlite::Result<Head> {
-    let head = head.then(&entry.body);
-    let beside = &entry.projection;
-    tx.prepare_cached(
-        "INSERT INTO entries (seq, kind, time, not_after, hash, body)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-    )?
-    .execute((
-        head.size,
-        beside.kind.number(),
-        beside.time.unix(),
-        beside.not_after.map(Time::unix),
-        head.hash.0,
-        entry.body.as_slice(),
-    ))?;
-    for key in &beside.keys {
-        tx.prepare_cached("INSERT INTO lookup (segment, key, seq) VALUES (?1, ?2, ?3)")?
-            .execute((schema::segment(head.size), key, head.size))?;
-    }
-    for (digest, octets) in &entry.objects {
-        tx.prepare_cached("INSERT OR IGNORE INTO objects (digest, octets) VALUES (?1, ?2)")?
-            .execute((digest.0, &**octets))?;
-    }
-    Ok(head)
-}
-
-fn sign(
-    tx: &Transaction<'_>,
-    origin: &Origin,
-    head: Head,
-    stamp: &Stamp<'_>,
-) -> Result<Note, StoreError> {
-    let checkpoint = Checkpoint {
-        origin: origin.clone(),
-        head,
-        time: stamp.time,
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        checkpoint::MemorySigner,
+        entry::{Entry, Takeover},
+        sqlite::Durability,
     };
-    let note = checkpoint.sign(stamp.signer).map_err(StoreError::Signer)?;
-    tx.prepare_cached("INSERT INTO checkpoints (size, note) VALUES (?1, ?2)")?
-        .execute((head.size, note.text()))?;
-    Ok(note)
-}
+    use std::time::Duration;
+    use zeroize::Zeroizing;
 
-fn remove(tx: &Transaction<'_>, seq: u64) -> rusqlite::Result<()> {
-    let body: Vec<u8> = tx
-        .prepare_cached("SELECT body FROM entries WHERE seq = ?1")?
-        .query_row([seq], |row| row.get(0))?;
-    let keys = crate::entry::Entry::decode(&body)
-        .map(|entry| crate::projection::Projection::of(&entry).keys)
-        .unwrap_or_default();
-    for key in keys {
-        tx.prepare_cached("DELETE FROM lookup WHERE segment = ?1 AND key = ?2 AND seq = ?3")?
-            .execute((schema::segment(seq), key, seq))?;
+    fn setup(durability: Durability) -> Setup {
+        Setup {
+            durability,
+            lock_wait: Duration::from_secs(5),
+            max_bytes: None,
+        }
     }
-    tx.prepare_cached("DELETE FROM entries WHERE seq = ?1")?
-        .execute([seq])?;
-    Ok(())
+
+    fn open(path: &Path, durability: Durability) -> Store {
+        connect::make_file(path).unwrap();
+        let setup = setup(durability);
+        let opened = Store::open(path, &setup, "example.org", [7; 16], "a test", |_| Ok(()));
+        opened.unwrap().0
+    }
+
+    fn entries(count: usize) -> Vec<Prepared> {
+        let takeover = Takeover {
+            from: "a".into(),
+            to: "b".into(),
+        };
+        let entry = Entry::new(Time::EPOCH, takeover);
+        (0..count)
+            .map(|_| Prepared::new(entry.clone().into()).unwrap())
+            .collect()
+    }
+
+    fn append(store: &mut Store, count: usize) {
+        let entries = entries(count);
+        store
+            .append(std::iter::once(entries.as_slice()), None)
+            .unwrap();
+    }
+
+    #[test]
+    fn durable_means_that_sqlite_waits_for_the_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, durability, synchronous) in [
+            ("d", Durability::Durable, 2),
+            ("v", Durability::Volatile, 0),
+        ] {
+            let store = open(&folder.path().join(name), durability);
+            let pragma = |name: &str| -> String {
+                let read = |row: &rusqlite::Row<'_>| {
+                    let value: rusqlite::types::Value = row.get(0)?;
+                    Ok(match value {
+                        rusqlite::types::Value::Integer(number) => number.to_string(),
+                        rusqlite::types::Value::Text(text) => text,
+                        other => format!("{other:?}"),
+                    })
+                };
+                store.conn.pragma_query_value(None, name, read).unwrap()
+            };
+            assert_eq!(pragma("synchronous"), synchronous.to_string());
+            assert_eq!(pragma("journal_mode"), "wal");
+        }
+    }
+
+    #[test]
+    fn a_commit_that_was_done_although_it_failed_is_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger");
+        let mut store = open(&path, Durability::Durable);
+        append(&mut store, 2);
+        let before = store.known.clone();
+        append(&mut store, 3);
+        let after = store.known.clone();
+        drop(store);
+        let again = Store::resume(&path, &setup(Durability::Durable), &before).unwrap();
+        assert_eq!(again.known.head, after.head);
+    }
+
+    #[test]
+    fn a_file_that_lost_entries_is_not_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger");
+        let mut store = open(&path, Durability::Durable);
+        append(&mut store, 3);
+        let known = store.known.clone();
+        for damage in [
+            "DELETE FROM entries WHERE seq = 3",
+            "INSERT INTO entries VALUES (3, 8, 0, NULL, zeroblob(32), x'00')",
+        ] {
+            store.conn.execute(damage, []).unwrap();
+            let again = Store::resume(&path, &setup(Durability::Durable), &known);
+            assert!(matches!(again, Err(StoreError::Past(_))), "{damage}");
+        }
+    }
+
+    #[test]
+    fn a_checkpoint_is_signed_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = open(&folder.path().join("ledger"), Durability::Durable);
+        let signer = MemorySigner::new(&Zeroizing::new([1; 32]));
+        let stamp = Stamp {
+            signer: &signer,
+            time: Time::EPOCH,
+        };
+        assert!(store.checkpoint(&stamp).unwrap().is_none());
+        append(&mut store, 1);
+        assert!(store.checkpoint(&stamp).unwrap().is_some());
+        assert!(store.checkpoint(&stamp).unwrap().is_none());
+    }
 }

@@ -177,8 +177,16 @@ impl Running {
         Ok(done)
     }
 
+    /// Also where nothing else can be written: it makes room.
     fn rebase(&mut self, rebase: &Rebase) -> Done<Receipt> {
-        self.try_again();
+        if let State::Failing(failing) = &self.state {
+            let writer = &self.writer;
+            let again = Store::open_again(&writer.path, &writer.setup, &failing.known);
+            if let Ok(store) = again {
+                self.state = State::Writing(Box::new(store));
+                self.writer.health.send_replace(Health::Writing);
+            }
+        }
         self.with(|store, _| store.rebase(rebase))
     }
 
@@ -229,7 +237,9 @@ impl Running {
             Ok(trouble) => Arc::new(trouble),
             Err(holder) => {
                 self.state = State::Fenced(holder.clone());
-                self.writer.health.send_replace(Health::Fenced(holder.clone()));
+                self.writer
+                    .health
+                    .send_replace(Health::Fenced(holder.clone()));
                 return AppendError::Fenced(holder);
             }
         };

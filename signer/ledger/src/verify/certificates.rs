@@ -95,11 +95,7 @@ impl Certificates {
         Ok(())
     }
 
-    fn issuer(
-        &mut self,
-        issued: &Issued,
-        objects: &dyn Objects,
-    ) -> Result<Option<&[u8]>, Wrong> {
+    fn issuer(&mut self, issued: &Issued, objects: &dyn Objects) -> Result<Option<&[u8]>, Wrong> {
         let Some(digest) = issued.issuer else {
             return Ok(None);
         };

@@ -61,10 +61,14 @@ pub enum Wrong {
         size: u64,
     },
     /// An archive that does not end at a checkpoint.
-    #[error("the archive does not end at a checkpoint: entries were added to it, or its end is missing")]
+    #[error(
+        "the archive does not end at a checkpoint: entries were added to it, or its end is missing"
+    )]
     Unsealed,
     /// A base that is neither the beginning nor at a checkpoint.
-    #[error("the record begins here, but neither is this its beginning nor does a checkpoint say so")]
+    #[error(
+        "the record begins here, but neither is this its beginning nor does a checkpoint say so"
+    )]
     Base,
     /// A base that no entry speaks of.
     #[error("entries up to here are not in the record, and no entry says that they were archived")]

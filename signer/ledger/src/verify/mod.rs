@@ -297,12 +297,7 @@ impl<'a> Verifier<'a> {
         Ok(())
     }
 
-    fn certificate(
-        &mut self,
-        seq: u64,
-        entry: &Entry,
-        objects: &dyn Objects,
-    ) -> Result<(), Fault> {
+    fn certificate(&mut self, seq: u64, entry: &Entry, objects: &dyn Objects) -> Result<(), Fault> {
         self.certificates
             .check(&entry.event, &mut self.checks, objects, &mut self.report)
             .map_err(|wrong| wrong.at(seq))
