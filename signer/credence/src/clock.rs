@@ -2,7 +2,7 @@
 
 use credence_agent::Clock;
 use credence_ca::validity::Time;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// The machine's wall clock.
 #[derive(Debug, Clone, Copy)]
@@ -23,5 +23,30 @@ impl Clock for WallClock {
     )]
     fn now(&self) -> SystemTime {
         SystemTime::now()
+    }
+}
+
+/// The machine's clocks, the one on the wall and the one that never goes back.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Clocks {
+    wall: WallClock,
+    started: Instant,
+}
+
+impl Clocks {
+    #[expect(clippy::disallowed_methods, reason = "the edge, as above")]
+    pub(crate) fn start(wall: WallClock) -> Self {
+        let started = Instant::now();
+        Self { wall, started }
+    }
+}
+
+impl credence_ledger::port::Clock for Clocks {
+    fn wall(&self) -> Time {
+        self.wall.time()
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.started.elapsed()
     }
 }

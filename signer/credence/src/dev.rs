@@ -7,7 +7,9 @@ use crate::{
     custodian,
     failure::Failure,
     local_ca::LocalCa,
-    log, signing,
+    log,
+    record::Record,
+    signing,
 };
 use credence_agent::{Agent, Limits as AgentLimits, Workload};
 use credence_ca::{dns::DnsName, validity::Time};
@@ -53,6 +55,17 @@ pub(crate) fn run(arguments: &DevArguments, log: &LogArguments) -> Result<(), Fa
         issuer_key = %ca.issuer.public_key().kind(),
         "CA opened"
     );
+    let record = Record::open(
+        &config.state_dir,
+        &config.trust_domain,
+        Arc::clone(&signer),
+        &ca,
+        clock,
+    )?;
+    info!(
+        key = record.key(),
+        "ledger opened; keep its key elsewhere too"
+    );
     let authority = Authority::new(
         Arc::clone(&signer),
         config.trust_domain,
@@ -61,7 +74,7 @@ pub(crate) fn run(arguments: &DevArguments, log: &LogArguments) -> Result<(), Fa
         ca.issuer_key,
     )
     .with_dns_templates(config.dns_templates);
-    let upstream = Arc::new(LocalCa::new(authority, config.leaf_life, clock));
+    let upstream = Arc::new(LocalCa::new(authority, config.leaf_life, clock, record));
     tokio::runtime::Runtime::new()
         .map_err(|e| Failure::Start("async runtime", e))?
         .block_on(serve(&config.identities, upstream, signer, clock))

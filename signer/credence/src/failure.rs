@@ -7,6 +7,10 @@ use credence_host::custody::pkcs11::Pkcs11Error;
 use credence_host::{
     authority::IssueError, custody::SecretError, signer::ModuleError, state::StateError,
 };
+use credence_ledger::{
+    port::AppendError,
+    sqlite::{OpenError, ReadError},
+};
 use credence_policy_import::Problem;
 use std::{error::Error, io, path::PathBuf, process::ExitCode};
 use thiserror::Error;
@@ -32,6 +36,12 @@ pub(crate) enum Failure {
     NotAsExpected { failed: usize, cases: usize },
     #[error(transparent)]
     State(#[from] StateError),
+    #[error("the ledger cannot be opened")]
+    Ledger(#[from] OpenError),
+    #[error("the ledger cannot be read")]
+    LedgerRead(#[from] ReadError),
+    #[error("the CA is not on record")]
+    LedgerWrite(#[from] AppendError),
     #[error("the CA could not be founded")]
     Founding(#[source] IssueError),
     #[error(transparent)]
@@ -64,7 +74,11 @@ impl Failure {
             | Self::PolicyTold(..)
             | Self::Cases(..)
             | Self::Import(_) => 3,
-            Self::State(_) | Self::Secret(_) => 4,
+            Self::State(_)
+            | Self::Secret(_)
+            | Self::Ledger(_)
+            | Self::LedgerRead(_)
+            | Self::LedgerWrite(_) => 4,
             #[cfg(feature = "pkcs11")]
             Self::Token(_) => 4,
             #[cfg(not(feature = "pkcs11"))]

@@ -1,6 +1,9 @@
 //! The CA in the agent's own process.
 
-use crate::clock::WallClock;
+use crate::{
+    clock::WallClock,
+    record::{Record, Unrecorded},
+};
 use credence_agent::{CsrDer, Issuance, Issued, Upstream, UpstreamError};
 use credence_ca::validity::Time;
 use credence_host::{
@@ -17,6 +20,7 @@ pub(crate) struct LocalCa {
     authority: Arc<Authority<SigningKey>>,
     leaf_life: Duration,
     clock: WallClock,
+    record: Record,
     /// Signing takes a core and no less: more at once than there are cores helps nobody.
     seats: Semaphore,
 }
@@ -26,12 +30,14 @@ impl LocalCa {
         authority: Authority<SigningKey>,
         leaf_life: Duration,
         clock: WallClock,
+        record: Record,
     ) -> Self {
         let cores = thread::available_parallelism().map_or(1, usize::from);
         Self {
             authority: Arc::new(authority),
             leaf_life,
             clock,
+            record,
             seats: Semaphore::new(cores),
         }
     }
@@ -43,19 +49,39 @@ impl LocalCa {
             self.leaf_life,
             self.clock.time(),
         );
-        let asked = id.clone();
+        let (asked, request) = (id.clone(), csr.clone());
         let answer =
-            tokio::task::spawn_blocking(move || issue(&authority, &asked, &csr, life, now));
-        let issued = answer
+            tokio::task::spawn_blocking(move || issue(&authority, &asked, &request, life, now));
+        let issued = match answer.await.map_err(unavailable)? {
+            Ok(issued) => issued,
+            Err(error) => return Err(self.refuse(id, &csr, &error).await),
+        };
+        self.record
+            .issued(id, csr.as_bytes(), &issued)
             .await
-            .map_err(unavailable)?
-            .map_err(|error| tell(id, &error))?;
+            .map_err(|error| unrecorded(id, &error))?;
         tracing::debug!(identity = %id, serial = %issued.serial, validity = %issued.validity, module = %issued.module, "signed");
         Ok(Issued {
             chain: issued.chain,
             bundle: issued.bundle,
         })
     }
+
+    /// What is the asker's fault goes on record; the rest is the log's.
+    async fn refuse(&self, id: &SpiffeId, csr: &CsrDer, error: &IssueError) -> UpstreamError {
+        if error.is_askers_fault()
+            && let Err(why) = self.record.refused(id, csr.as_bytes(), error).await
+        {
+            return unrecorded(id, &why);
+        }
+        tell(id, error)
+    }
+}
+
+/// What is not on record does not leave, refusals included.
+fn unrecorded(id: &SpiffeId, error: &Unrecorded) -> UpstreamError {
+    tracing::error!(identity = %id, %error, "not on record, so nothing leaves");
+    UpstreamError::Unavailable(error.to_string())
 }
 
 fn issue(

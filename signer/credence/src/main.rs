@@ -14,6 +14,7 @@ mod inspect;
 mod local_ca;
 mod log;
 mod policy;
+mod record;
 mod signing;
 
 use clap::Parser as _;

@@ -7,6 +7,24 @@
     reason = "a test that cannot go on has to fail loudly"
 )]
 
+use credence_ca::{
+    certificate::CaCertificate,
+    dns::DnsName,
+    issuance::{Issuance, Issuer},
+    profile::Profile,
+    validity::Validity,
+};
+use credence_host::{
+    possession::ProvenRequest,
+    sandbox::{Limits, Proposal, Sandbox},
+};
+use credence_ledger::{
+    checkpoint::CheckpointKey,
+    entry::{Event, Issued},
+    octets::Digest,
+    sqlite::{About, Query, Reader},
+    verify::{Checks, Replay},
+};
 use credence_sandbox_tests::python;
 use envoy_types::pb::envoy::{
     config::core::v3::{Node, data_source::Specifier},
@@ -18,6 +36,7 @@ use envoy_types::pb::envoy::{
 };
 use hyper_util::rt::TokioIo;
 use prost::Message;
+use spiffe::SpiffeId;
 use std::{
     fs,
     io::{BufRead, BufReader},
@@ -163,4 +182,115 @@ fn a_module_in_python_signs_where_a_template_grants_its_name_and_nowhere_else() 
     for part in [&payments, "rule dns-names", "payments.example.org"] {
         assert!(refused.contains(part), "{part} in {refused}");
     }
+}
+
+/// A module of the record, run again.
+#[derive(Default)]
+struct Again(Option<Sandbox>);
+
+impl Replay for Again {
+    fn module(&mut self, _: &Digest, octets: &[u8]) -> Result<(), String> {
+        self.0 = Some(Sandbox::load(octets, Limits::default()).map_err(|e| e.to_string())?);
+        Ok(())
+    }
+
+    fn again(&mut self, issued: &Issued, issuer: Option<&[u8]>) -> Result<Vec<u8>, String> {
+        let ca = CaCertificate::from_der(issuer.expect("a leaf's issuer")).unwrap();
+        let request = ProvenRequest::prove(&issued.csr.0).map_err(|e| e.to_string())?;
+        let permitted: Vec<_> = issued
+            .permitted_dns_names
+            .iter()
+            .map(|n| DnsName::parse(n).unwrap())
+            .collect();
+        let issuance = Issuance {
+            profile: Profile::X509Svid,
+            identity: &SpiffeId::new(&issued.identity).unwrap(),
+            permitted_dns_names: &permitted,
+            subject: None,
+            subject_key: request.public_key(),
+            validity: Validity {
+                not_before: issued.not_before,
+                not_after: issued.not_after,
+            },
+            serial: issued.serial.clone(),
+            issuer: Issuer::Ca(&ca),
+        };
+        let sandbox = self.0.as_ref().expect("a module");
+        let proposal = Proposal {
+            csr: &issued.csr.0,
+            issuance: &issuance,
+        };
+        sandbox.propose(&proposal).map_err(|e| e.to_string())
+    }
+}
+
+/// What stands behind `key=` in a line of the log.
+fn logged<'a>(line: &'a str, key: &str) -> &'a str {
+    let from = line
+        .find(key)
+        .unwrap_or_else(|| panic!("no {key} in {line}"));
+    line[from + key.len()..]
+        .split_whitespace()
+        .next()
+        .unwrap()
+        .trim_matches('"')
+}
+
+/// Killed, not stopped: what has left is on record all the same.
+#[test]
+fn a_certificate_is_on_record_with_its_module_and_can_be_made_again() {
+    let asked = format!("dns_names = [\"orders.example.org\"]\n{TEMPLATE}");
+    let mut dev = Dev::start(&asked, None);
+    let module = logged(&dev.log_line("signing module loaded"), "sha256=").to_owned();
+    let key = CheckpointKey::parse(logged(&dev.log_line("ledger opened"), " key=")).unwrap();
+    dev.log_line("ready");
+    let socket = dev.folder.path().join("s");
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let chain = runtime.block_on(certificate(socket));
+    dev.child.kill().unwrap();
+    dev.child.wait().unwrap();
+
+    let reader = Reader::open(&dev.folder.path().join("state/ledger.db")).unwrap();
+    let (_, pem) = parse_x509_pem(&chain).unwrap();
+    let leaf = pem.parse_x509().unwrap();
+    let page = reader
+        .list(&Query::about(About::Identity(ORDERS.into())))
+        .unwrap();
+    let Event::Issued(issued) = &page.records[0].entry.event else {
+        panic!("{page:?}")
+    };
+    assert_eq!(issued.tbs.0, leaf.tbs_certificate.as_ref());
+    assert_eq!(issued.signature.0, leaf.signature_value.data.as_ref());
+    assert_eq!(issued.module.to_string(), module);
+    assert_eq!(issued.permitted_dns_names, ["orders.example.org"]);
+    let keys = [key];
+    let checks = Checks {
+        replay: Some(&mut Again::default()),
+        ..Checks::chain(&keys)
+    };
+    let report = reader.verify(checks, &mut |_| {}).unwrap();
+    assert_eq!((report.issued, report.replayed), (1, 1), "{report:?}");
+}
+
+/// Another key could not be told from a stranger's.
+#[test]
+fn a_ledger_without_its_key_is_not_gone_on_with() {
+    let mut dev = Dev::start("", None);
+    dev.log_line("ready");
+    dev.child.kill().unwrap();
+    dev.child.wait().unwrap();
+    let state = dev.folder.path().join("state");
+    fs::remove_file(state.join("ledger.key")).unwrap();
+    let again = Command::new(env!("CARGO_BIN_EXE_credence"))
+        .args(["dev", "--config"])
+        .arg(dev.folder.path().join("credence.toml"))
+        .output()
+        .unwrap();
+    assert!(!again.status.success());
+    let told = String::from_utf8(again.stderr).unwrap();
+    assert!(
+        told.contains("ledger.key") && told.contains("put it back"),
+        "{told}"
+    );
+    assert!(!state.join("ledger.key").exists());
 }

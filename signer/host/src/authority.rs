@@ -49,6 +49,22 @@ pub enum IssueError {
 }
 
 impl IssueError {
+    /// Its kind, for counting and for the record.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Possession(_) => "possession",
+            Self::ForeignIdentity(_) => "foreign-identity",
+            Self::NotAWorkload(_) => "not-a-workload",
+            Self::NotALeaf => "not-a-leaf",
+            Self::Validity(_) => "validity",
+            Self::Module(SandboxError::Rejected(_)) => "rejected",
+            Self::Module(_) => "module",
+            Self::Guard(_) => "guard",
+            Self::Custody(_) => "custody",
+        }
+    }
+
     /// Whether the fault is the asker's, so that asking again the same way does not help.
     #[must_use]
     pub fn is_askers_fault(&self) -> bool {
@@ -90,6 +106,8 @@ pub struct IssuedSvid {
     pub serial: Serial,
     /// The leaf's validity.
     pub validity: Validity,
+    /// The DNS names that it might have had beside its identity.
+    pub permitted_dns_names: Vec<DnsName>,
     /// The module that proposed it.
     pub module: ModuleDigest,
 }
@@ -181,6 +199,7 @@ impl<K: Custody> Authority<K> {
             bundle: vec![self.root.der().to_vec()],
             serial: issuance.serial,
             validity: issuance.validity,
+            permitted_dns_names: permitted,
             module: leaf.module,
         })
     }

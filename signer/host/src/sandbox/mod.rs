@@ -21,6 +21,7 @@ pub use limits::{Bound, Limits};
 use bindings::SignerPre;
 use credence_ca::issuance::Issuance;
 use limits::Warden;
+use std::borrow::Cow;
 use ticker::Ticker;
 use wasmtime::{
     Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig,
@@ -75,6 +76,7 @@ pub struct Sandbox {
     module: SignerPre<Warden>,
     limits: Limits,
     digest: ModuleDigest,
+    octets: Cow<'static, [u8]>,
     ticker: Ticker,
 }
 
@@ -90,8 +92,8 @@ impl Sandbox {
     /// # Errors
     /// If it does not fit into its limits.
     pub fn builtin(limits: Limits) -> Result<Self, LoadError> {
-        let digest = ModuleDigest::of(BUILTIN_MODULE);
-        Self::from_compiled(engine(&limits)?, BUILTIN_COMPILED, digest, limits)
+        let octets = Cow::Borrowed(BUILTIN_MODULE);
+        Self::from_compiled(engine(&limits)?, BUILTIN_COMPILED, octets, limits)
     }
 
     /// Compiles a module and checks that it keeps the contract. This takes a core for some tenths
@@ -105,14 +107,14 @@ impl Sandbox {
         let compiled = engine
             .precompile_component(module)
             .map_err(|e| LoadError::NotAComponent(describe(&e)))?;
-        Self::from_compiled(engine, &compiled, ModuleDigest::of(module), limits)
+        Self::from_compiled(engine, &compiled, Cow::Owned(module.to_vec()), limits)
     }
 
     /// `compiled` is what the build script or this very engine compiled, and nothing else.
     fn from_compiled(
         engine: Engine,
         compiled: &[u8],
-        digest: ModuleDigest,
+        octets: Cow<'static, [u8]>,
         limits: Limits,
     ) -> Result<Self, LoadError> {
         let component = own_code(&engine, compiled).map_err(|e| LoadError::Bound(describe(&e)))?;
@@ -126,7 +128,8 @@ impl Sandbox {
             engine,
             module,
             limits,
-            digest,
+            digest: ModuleDigest::of(&octets),
+            octets,
             ticker,
         };
         sandbox.try_instance()?;
@@ -146,6 +149,13 @@ impl Sandbox {
     #[must_use]
     pub fn digest(&self) -> ModuleDigest {
         self.digest
+    }
+
+    /// The module's bytes, as they were before they were compiled: what its digest is of, and what
+    /// it takes to run it again.
+    #[must_use]
+    pub fn octets(&self) -> &[u8] {
+        &self.octets
     }
 
     /// What the module may use.
