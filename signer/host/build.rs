@@ -30,6 +30,9 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 fn compile(module: &[u8], target: &str) -> Result<Vec<u8>, Box<dyn Error>> {
-    let engine = wasmtime::Engine::new(&engine::compilation(target)?)?;
+    let engine = engine::compilation(target).and_then(|config| wasmtime::Engine::new(&config));
+    let engine = engine.map_err(|e| {
+        format!("no machine code can be made for {target}: {e:#}; for another architecture than this machine's, build with --features cross")
+    })?;
     Ok(engine.precompile_component(module)?)
 }
