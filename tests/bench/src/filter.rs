@@ -214,7 +214,7 @@ fn print_crossing(results: &Results) {
 }
 
 /// Written aside and moved in, so that what stands there is always whole.
-fn write(out: &Path, entries: &[Entry]) -> Result<()> {
+pub(crate) fn write(out: &Path, entries: &[Entry]) -> Result<()> {
     let folder = out.parent().context("an output file in a folder")?;
     fs::create_dir_all(folder)?;
     let aside = out.with_extension("json.new");

@@ -54,6 +54,15 @@ pub fn anonymous_mib(pid: u32) -> Result<f64> {
     anonymous(&status).context("no RssAnon in /proc/<pid>/status")
 }
 
+/// KiB of memory of a process that is in memory now, what files back included.
+///
+/// # Errors
+/// If the process is gone.
+pub fn resident_kib(pid: u32) -> Result<f64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    kib(&status, "VmRSS:").context("no VmRSS in /proc/<pid>/status")
+}
+
 /// The 14th and 15th field; the second, the name, may hold blanks and parentheses itself.
 fn user_and_system(stat: &str) -> Option<Duration> {
     let (_, after_name) = stat.rsplit_once(')')?;
@@ -70,9 +79,12 @@ fn run_time(schedstat: &str) -> Option<Duration> {
 }
 
 fn anonymous(status: &str) -> Option<f64> {
-    let line = status.lines().find(|line| line.starts_with("RssAnon:"))?;
-    let kib: f64 = line.split_whitespace().nth(1)?.parse().ok()?;
-    Some(kib / 1024.0)
+    Some(kib(status, "RssAnon:")? / 1024.0)
+}
+
+fn kib(status: &str, field: &str) -> Option<f64> {
+    let line = status.lines().find(|line| line.starts_with(field))?;
+    line.split_whitespace().nth(1)?.parse().ok()
 }
 
 #[cfg(test)]
