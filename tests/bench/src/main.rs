@@ -42,7 +42,7 @@ enum Bench {
         /// Fewer rounds: under a minute, and more noise
         #[arg(long)]
         quick: bool,
-        /// Only these keys (p256, ed25519 ...; repeatable); no targets then
+        /// Only this case and what it is compared with (p256, p256-2t, instantiate, daemon ...; repeatable)
         #[arg(long, value_name = "CASE")]
         only: Vec<String>,
         /// Rounds, in place of the default
@@ -75,7 +75,7 @@ async fn main() -> Result<()> {
             let mut effort = if quick {
                 signer::Effort::quick()
             } else {
-                signer::Effort::default()
+                signer::Effort::full()
             };
             effort.rounds = rounds.unwrap_or(effort.rounds);
             signer::run(&signer::Plan { effort, only }, &out)

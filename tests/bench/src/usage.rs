@@ -54,13 +54,14 @@ pub fn anonymous_mib(pid: u32) -> Result<f64> {
     anonymous(&status).context("no RssAnon in /proc/<pid>/status")
 }
 
-/// KiB of memory of a process that is in memory now, what files back included.
+/// KiB of a process that are in memory now, what files back included. By its page tables: the VmRSS of
+/// `status` is kept for each CPU and added up only now and then.
 ///
 /// # Errors
 /// If the process is gone.
 pub fn resident_kib(pid: u32) -> Result<f64> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    kib(&status, "VmRSS:").context("no VmRSS in /proc/<pid>/status")
+    let maps = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
+    kib(&maps, "Rss:").context("no Rss in /proc/<pid>/smaps_rollup")
 }
 
 /// The 14th and 15th field; the second, the name, may hold blanks and parentheses itself.
@@ -115,5 +116,6 @@ mod tests {
         let after = CpuTime::of(std::process::id()).unwrap();
         assert!(after.exact >= before.exact && after.ticked >= before.ticked);
         assert!(anonymous_mib(std::process::id()).unwrap() > 0.0);
+        assert!(resident_kib(std::process::id()).unwrap() > 0.0);
     }
 }

@@ -35,25 +35,26 @@ pub struct Kind {
     pub kind: KeyKind,
 }
 
-/// Every kind that is measured.
-pub const KINDS: &[Kind] = &[
-    Kind {
-        name: "p256",
-        kind: KeyKind::P256,
-    },
-    Kind {
-        name: "ed25519",
-        kind: KeyKind::Ed25519,
-    },
-    Kind {
-        name: "p384",
-        kind: KeyKind::P384,
-    },
-    Kind {
-        name: "rsa2048",
-        kind: KeyKind::Rsa(2048),
-    },
-];
+/// ECDSA on P-256.
+pub const P256: Kind = Kind {
+    name: "p256",
+    kind: KeyKind::P256,
+};
+/// Ed25519.
+pub const ED25519: Kind = Kind {
+    name: "ed25519",
+    kind: KeyKind::Ed25519,
+};
+/// ECDSA on P-384.
+pub const P384: Kind = Kind {
+    name: "p384",
+    kind: KeyKind::P384,
+};
+/// RSA with 2048 bits.
+pub const RSA2048: Kind = Kind {
+    name: "rsa2048",
+    kind: KeyKind::Rsa(2048),
+};
 
 const NOW: u64 = 1_800_000_000;
 const LIFE: Duration = Duration::from_secs(3600);
@@ -61,10 +62,8 @@ const LIFE: Duration = Duration::from_secs(3600);
 /// A CA, and a request to it.
 #[derive(Debug)]
 pub struct BenchCa {
-    /// The kind of its keys.
-    pub name: &'static str,
-    /// Its module.
-    pub signer: Arc<Signer>,
+    name: &'static str,
+    signer: Arc<Signer>,
     authority: Authority<SigningKey>,
     key: FileKey,
     issuer: CaCertificate,
@@ -78,7 +77,7 @@ impl BenchCa {
     ///
     /// # Errors
     /// If it cannot be founded.
-    pub fn new(kind: &Kind) -> Result<Self> {
+    pub fn new(kind: Kind) -> Result<Self> {
         let signer = Arc::new(Signer::open(Settings::default())?);
         let domain = SpiffeId::new("spiffe://example.org")?;
         let custodian = Custodian::files(kind.kind, None);
@@ -104,6 +103,18 @@ impl BenchCa {
             identity: SpiffeId::new("spiffe://example.org/ns/default/sa/frontend")?,
             csr,
         })
+    }
+
+    /// The kind of its keys, in the names of cases.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Its module.
+    #[must_use]
+    pub fn signer(&self) -> &Signer {
+        &self.signer
     }
 
     /// The way of every certificate, with a fresh instance.

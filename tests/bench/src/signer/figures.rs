@@ -2,7 +2,12 @@
 
 use std::fmt::Write as _;
 
-use crate::{report::Entry, stats::Spread};
+use anyhow::{Context as _, Result};
+
+use crate::{
+    report::{Entry, with_quartiles},
+    stats::Spread,
+};
 
 /// A list of figures.
 #[derive(Debug, Clone, Default)]
@@ -17,20 +22,25 @@ struct Figure {
 }
 
 impl Figures {
-    /// Adds one.
+    /// Adds one, of all its turns.
+    ///
+    /// # Errors
+    /// If there are none.
     pub fn add(
         &mut self,
-        case: impl Into<String>,
+        case: &str,
         metric: &str,
         unit: &'static str,
-        spread: Spread,
-    ) {
+        turns: impl IntoIterator<Item = f64>,
+    ) -> Result<()> {
+        let spread = Spread::of(turns).with_context(|| format!("{case} was not measured"))?;
         self.0.push(Figure {
-            case: case.into(),
+            case: case.to_owned(),
             metric: metric.to_owned(),
             unit,
             spread,
         });
+        Ok(())
     }
 
     /// One of them.
@@ -43,9 +53,7 @@ impl Figures {
     /// For machines.
     #[must_use]
     pub fn entries(&self) -> Vec<Entry> {
-        let entries = |figure: &Figure| {
-            super::entries_of(&figure.case, &figure.metric, figure.unit, figure.spread)
-        };
+        let entries = |f: &Figure| with_quartiles(&f.case, &f.metric, f.unit, f.spread);
         self.0.iter().flat_map(entries).collect()
     }
 

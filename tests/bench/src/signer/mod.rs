@@ -1,155 +1,140 @@
 //! `credence-bench signer`: what the sandbox costs a certificate.
 
 pub mod ca;
+mod certificates;
 mod daemon;
 mod figures;
-mod rounds;
-mod steps;
+mod instances;
+mod targets;
+mod turns;
 
 use std::path::Path;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Result, ensure};
+use credence_e2e::tools;
 
-use crate::{
-    filter::write,
-    report::{Entry, with_quartiles},
-    stats::Spread,
-    targets::{Limit, Target},
-};
-use ca::{BenchCa, KINDS};
-use figures::Figures;
-pub use rounds::Effort;
+use crate::{report, targets::Verdict};
+use ca::{BenchCa, ED25519, Kind, P256, P384, RSA2048};
+pub use figures::Figures;
+pub use targets::targets;
+pub use turns::Effort;
 
 /// How much to measure.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Plan {
     /// Of each case.
     pub effort: Effort,
-    /// Measure only these keys (`p256`), and nothing but certificates.
+    /// Measure only these cases, and what they are compared with.
     pub only: Vec<String>,
+}
+
+/// Cases that are measured together.
+#[derive(Debug, Clone, Copy)]
+enum Group {
+    Keys(Kind),
+    TwoThreads,
+    Instances,
+    Daemon,
+}
+
+const GROUPS: [Group; 7] = [
+    Group::Keys(P256),
+    Group::TwoThreads,
+    Group::Keys(ED25519),
+    Group::Keys(P384),
+    Group::Keys(RSA2048),
+    Group::Instances,
+    Group::Daemon,
+];
+
+impl Group {
+    /// The names that `--only` knows it by.
+    fn names(self) -> Vec<String> {
+        let names = match self {
+            Self::Keys(Kind { name, .. }) => {
+                return vec![
+                    name.to_owned(),
+                    format!("{name}/native"),
+                    format!("{name}/fresh"),
+                ];
+            }
+            Self::TwoThreads => ["p256-2t", "p256/native-2t", "p256/fresh-2t"].as_slice(),
+            Self::Instances => &["instantiate"],
+            Self::Daemon => &["daemon"],
+        };
+        names.iter().map(ToString::to_string).collect()
+    }
+
+    fn measure(self, effort: Effort, figures: &mut Figures) -> Result<()> {
+        match self {
+            Self::Keys(kind) => {
+                let ca = BenchCa::new(kind)?;
+                certificates::one_thread(&ca, effort, figures)?;
+                certificates::steps(&ca, effort, figures)
+            }
+            Self::TwoThreads => certificates::two_threads(&BenchCa::new(P256)?, effort, figures),
+            Self::Instances => instances::measure(effort, figures),
+            Self::Daemon => daemon::measure(&tools::credence()?, effort.starts, figures),
+        }
+    }
 }
 
 /// Measures, prints, and writes the JSON list to `out`.
 ///
 /// # Errors
-/// If something does not run; a target that is missed is none.
+/// If something does not run, or a name in `only` is no case's; a target that is missed is none.
 pub fn run(plan: &Plan, out: &Path) -> Result<()> {
-    let mut figures = Figures::default();
-    for kind in KINDS
-        .iter()
-        .filter(|kind| plan.only.is_empty() || plan.only.iter().any(|name| name == kind.name))
-    {
-        eprintln!("... {}", kind.name);
-        let ca = BenchCa::new(kind)?;
-        rounds::certificates(&ca, plan.effort, &mut figures)?;
-        steps::measure(&ca, plan.effort, &mut figures)?;
-        if kind.name == "p256" {
-            eprintln!("... p256 on two threads");
-            rounds::two_threads(&ca, plan.effort, &mut figures)?;
-        }
-    }
-    if plan.only.is_empty() {
-        eprintln!("... instances");
-        steps::instances(plan.effort, &mut figures)?;
-        eprintln!("... the daemon");
-        daemon::measure(&mut figures)?;
-    }
+    let figures = measure(plan)?;
     println!("\n{}", figures.table());
-    if plan.only.is_empty() {
-        println!("Targets:");
-        for target in targets(&figures) {
+    println!("Targets:");
+    for target in targets(&figures) {
+        // what was not asked for is not missing
+        if plan.only.is_empty() || target.verdict() != Verdict::NotMeasured {
             println!("  {target}");
         }
     }
-    write(out, &figures.entries())
+    report::write(out, &figures.entries())
 }
 
-/// What was to be reached.
-#[must_use]
-pub fn targets(figures: &Figures) -> Vec<Target> {
-    let target = |what: &str, limit, unit, case: &str, metric: &str, hint: &str| Target {
-        what: what.to_owned(),
-        limit,
-        unit,
-        figure: figures.spread(case, metric),
-        hint: hint.to_owned(),
-    };
-    let steps = "the breakdown by step above";
-    vec![
-        target(
-            "P-256 in a fresh instance, over native",
-            Limit::AtMost(1.25),
-            "x",
-            "p256/fresh",
-            "ratio",
-            steps,
-        ),
-        target(
-            "Ed25519 in a fresh instance, over native",
-            Limit::AtMost(1.3),
-            "x",
-            "ed25519/fresh",
-            "ratio",
-            steps,
-        ),
-        target(
-            "P-256 on two threads in fresh instances, over native",
-            Limit::AtLeast(0.85),
-            "x",
-            "p256/fresh-2t",
-            "ratio",
-            "page faults and mmap_lock: perf trace -F all; does the kernel have PAGEMAP_SCAN (6.7)?",
-        ),
-        target(
-            "a fresh instance and its end",
-            Limit::AtMost(12.0),
-            "µs",
-            "instantiate",
-            "us",
-            "pool and copy-on-write in signer/host/src/sandbox",
-        ),
-        target(
-            "memory of a live instance",
-            Limit::Below(100.0),
-            "KiB",
-            "instantiate",
-            "resident_kib",
-            "the pages that the module writes to",
-        ),
-        target(
-            "the daemon's memory, idle",
-            Limit::Below(40.0),
-            "MB",
-            "daemon",
-            "resident_mb",
-            "/proc/<pid>/smaps",
-        ),
-        target(
-            "the daemon's start",
-            Limit::Below(100.0),
-            "ms",
-            "daemon",
-            "ready_ms",
-            "its log with --log-level debug",
-        ),
-    ]
-}
-
-/// Every figure with its quartiles.
-pub(crate) fn entries_of(
-    case: &str,
-    metric: &str,
-    unit: &'static str,
-    spread: Spread,
-) -> Vec<Entry> {
-    if spread.low < spread.high {
-        with_quartiles(case, metric, unit, spread)
-    } else {
-        vec![Entry::new(case, metric, unit, spread.median)]
+/// Measures.
+///
+/// # Errors
+/// If something does not run, or a name in `only` is no case's.
+pub fn measure(plan: &Plan) -> Result<Figures> {
+    let mut figures = Figures::default();
+    for group in wanted(&plan.only)? {
+        eprintln!("... {}", group.names().join(", "));
+        group.measure(plan.effort, &mut figures)?;
     }
+    Ok(figures)
 }
 
-/// The spread of what was measured.
-pub(crate) fn spread(values: impl IntoIterator<Item = f64>) -> Result<Spread> {
-    Spread::of(values).context("nothing was measured")
+fn wanted(only: &[String]) -> Result<Vec<Group>> {
+    for name in only {
+        ensure!(
+            GROUPS.iter().any(|group| group.names().contains(name)),
+            "there is no case '{name}'; names are as in 'p256', 'p256/fresh', 'p256-2t', 'instantiate', 'daemon'"
+        );
+    }
+    let is_wanted =
+        |group: &Group| only.is_empty() || group.names().iter().any(|name| only.contains(name));
+    Ok(GROUPS.into_iter().filter(is_wanted).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_case_is_measured_with_what_it_is_compared_with_and_nothing_else() {
+        let names = |only: &str| -> Vec<_> {
+            let groups = wanted(&[only.to_owned()]).unwrap();
+            groups.into_iter().flat_map(Group::names).collect()
+        };
+        assert_eq!(names("p384/fresh"), ["p384", "p384/native", "p384/fresh"]);
+        assert_eq!(names("daemon"), ["daemon"]);
+        assert_eq!(wanted(&[]).unwrap().len(), GROUPS.len());
+        let none = wanted(&["p257".to_owned()]).unwrap_err();
+        assert!(none.to_string().contains("'p257'"), "{none}");
+    }
 }
