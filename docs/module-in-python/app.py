@@ -1,8 +1,8 @@
 """A signing module in Python that puts a DNS name beside the identity of a service account.
 
-`spiffe://example.org/ns/shop/sa/orders` gets `orders.example.org`: a name that the guard lets pass only
-where a template of the host's grants it. This module does not look whether one does, so that both can be
-seen with it.
+`spiffe://example.org/ns/shop/sa/orders` gets `orders.example.org`, asked for or not: a name that the guard lets
+pass only where a template of the host's grants it. This module does not look whether one does, so that both can
+be seen with it.
 
     componentize-py -d signer/wit -w signer componentize --stub-wasi -p docs/module-in-python app -o dns.wasm
 """
@@ -30,13 +30,15 @@ def der(tag, *parts):
 
 
 def read(data):
-    """The elements of a DER sequence's contents: (tag, contents, whole)."""
+    """The elements of a DER sequence's contents: (tag, contents, whole). A request's are a stranger's octets."""
     at, elements = 0, []
     while at < len(data):
         length, start = data[at + 1], at + 2
         if length >= 128:
             start += length - 128
             length = int.from_bytes(data[at + 2 : start], "big")
+        if start + length > len(data):
+            raise ValueError("an element is longer than what it stands in")
         elements.append((data[at], data[start : start + length], data[at : start + length]))
         at = start + length
     return elements
@@ -58,6 +60,31 @@ def unsigned(octets):
     return der(INTEGER, (b"\0" if octets[0] & 0x80 else b"") + octets)
 
 
+EXTENSION_REQUEST, SUBJECT_ALT_NAME = bytes.fromhex("2a864886f70d01090e"), bytes([0x55, 0x1D, 17])
+URI, DNS = 0x86, 0x82
+
+
+def check_asked(request, attributes):
+    """What a request asks for is granted or rejected, never quietly left out: names, and nothing else."""
+    for _, attribute, _ in read(attributes):
+        oid, values = read(attribute)
+        if oid[1] != EXTENSION_REQUEST:
+            raise Err(contract.Rejection_ExtensionNotAllowed(f"attribute {oid[1].hex()}"))
+        for _, requested, _ in read(read(values[1])[0][1]):
+            parts = read(requested)
+            if parts[0][1] != SUBJECT_ALT_NAME:
+                raise Err(contract.Rejection_ExtensionNotAllowed(f"extension {parts[0][1].hex()}"))
+            for kind, contents, _ in read(read(parts[-1][1])[0][1]):
+                check_name(request, kind, contents.decode("ascii"))
+
+
+def check_name(request, kind, text):
+    if kind == URI and text != request.identity:
+        raise Err(contract.Rejection_OtherIdentity(text))
+    if kind != URI and (kind != DNS or text not in request.permitted_dns_names):
+        raise Err(contract.Rejection_NameNotAllowed(text))
+
+
 def issuer_of(certificate):
     """The issuer's name, whole, and its key identifier."""
     fields = read(read(read(certificate)[0][1])[0][1])
@@ -77,11 +104,11 @@ def name(subject):
 
 
 def extensions(request, key_id, authority):
-    names = [der(0x86, request.identity.encode())]
+    names = [der(URI, request.identity.encode())]
     if request.profile == contract.Profile.X509_SVID:
         trust_domain, *path = request.identity.removeprefix("spiffe://").split("/")
         if len(path) == 4 and path[::2] == ["ns", "sa"]:
-            names.append(der(0x82, f"{path[3]}.{trust_domain}".encode()))
+            names.append(der(DNS, f"{path[3]}.{trust_domain}".encode()))
         usages = [der(OID, bytes.fromhex("2b060105050703" + use)) for use in ("01", "02")]
         yield extension(15, der(BITS, b"\x07\x80"), critical=True)
         yield extension(37, der(SEQUENCE, *usages))
@@ -97,7 +124,11 @@ def extensions(request, key_id, authority):
 
 
 def proposal(request):
-    key = read(read(read(request.csr)[0][1])[0][1])[2]
+    try:
+        _, _, key, attributes = read(read(read(request.csr)[0][1])[0][1])
+        check_asked(request, attributes[1])
+    except (IndexError, ValueError) as error:
+        raise Err(contract.Rejection_MalformedCsr(str(error)))
     key_id = sha256(read(key[1])[1][1][1:]).digest()[:20]
     subject = name(request.subject)
     issuer, authority = (subject, None) if request.issuer is None else issuer_of(request.issuer)

@@ -36,6 +36,8 @@ pub struct Workload {
     /// The uid that may connect besides root; `None` is the agent's own effective uid. Another uid takes the privilege
     /// to give the socket away.
     pub uid: Option<u32>,
+    /// DNS names to ask for beside the ID. The CA refuses the whole request if it does not grant one of them.
+    pub dns_names: Vec<String>,
 }
 
 /// What one socket takes before it says no.
@@ -104,6 +106,7 @@ type Cause = Box<dyn Error + Send + Sync>;
 /// A workload and the socket that it is served on.
 struct Post {
     id: SpiffeId,
+    dns_names: Vec<String>,
     uid: u32,
     socket: BoundSocket,
 }
@@ -169,6 +172,7 @@ impl Post {
         let socket = BoundSocket::bind(&workload.socket, uid)?;
         Ok(Self {
             id: workload.id,
+            dns_names: workload.dns_names,
             uid,
             socket,
         })
@@ -190,7 +194,8 @@ impl Post {
         let (admitted, connections) = mpsc::channel(1);
         let gate = Gate::new(self.id.clone(), self.uid, means.limits.connections);
         let service = Sds::server(self.id.clone(), secrets, means.limits);
-        let keeper = Keeper::new(self.id, means.upstream, means.clock, published);
+        let names = (self.id, self.dns_names);
+        let keeper = Keeper::new(names, means.upstream, means.clock, published);
         let mut server = pin!(Server::builder().serve_with_incoming_shutdown(
             service,
             ReceiverStream::new(connections),

@@ -47,6 +47,8 @@ type Attempt = Pin<Box<dyn Future<Output = Asked> + Send>>;
 /// Keeps one identity supplied.
 pub(crate) struct Keeper {
     id: SpiffeId,
+    /// What is asked for beside it.
+    dns_names: Arc<[String]>,
     upstream: Arc<dyn Upstream>,
     clock: Arc<dyn Clock>,
     rotation: Rotation,
@@ -59,7 +61,7 @@ pub(crate) struct Keeper {
 impl Keeper {
     /// Begins without a certificate; what it gets goes to `published`.
     pub(crate) fn new(
-        id: SpiffeId,
+        (id, dns_names): (SpiffeId, Vec<String>),
         upstream: Arc<dyn Upstream>,
         clock: Arc<dyn Clock>,
         published: watch::Sender<Snapshot>,
@@ -67,6 +69,7 @@ impl Keeper {
         let rotation = Rotation::new(Draw::of(&id), clock.now());
         Self {
             id,
+            dns_names: dns_names.into(),
             upstream,
             clock,
             rotation,
@@ -137,10 +140,10 @@ impl Keeper {
 
     fn ask(&self, patience: Duration) -> Attempt {
         let upstream = Arc::clone(&self.upstream);
-        let id = self.id.clone();
+        let (id, dns_names) = (self.id.clone(), Arc::clone(&self.dns_names));
         Box::pin(async move {
             let key = WorkloadKey::generate()?;
-            let csr = key.request(&id)?;
+            let csr = key.request(&id, &dns_names)?;
             let issued = timeout(patience, upstream.issue(&id, csr)).await;
             let issued = issued.map_err(|_| Failure::TimedOut(patience))??;
             Ok((key, issued))

@@ -40,16 +40,21 @@ impl WorkloadKey {
         pair.map(Self).map_err(KeyError::Generate)
     }
 
-    /// A certification request for `id`: the SPIFFE ID as the one URI SAN, the subject empty (X509-SVID §2).
+    /// A certification request for `id`: the SPIFFE ID as the one URI SAN, the subject empty (X509-SVID §2);
+    /// behind it these DNS names.
     ///
     /// # Errors
     ///
     /// [`KeyError::Request`] where the library cannot encode or sign it.
-    pub(crate) fn request(&self, id: &SpiffeId) -> Result<CsrDer, KeyError> {
-        let uri = id.to_string().try_into().map_err(KeyError::Request)?;
+    pub(crate) fn request(&self, id: &SpiffeId, dns_names: &[String]) -> Result<CsrDer, KeyError> {
+        let ia5 = |text: &str| text.try_into().map_err(KeyError::Request);
+        let mut names = vec![SanType::URI(ia5(&id.to_string())?)];
+        for name in dns_names {
+            names.push(SanType::DnsName(ia5(name)?));
+        }
         let mut params = CertificateParams::default();
         params.distinguished_name = DistinguishedName::new();
-        params.subject_alt_names = vec![SanType::URI(uri)];
+        params.subject_alt_names = names;
         let csr = params.serialize_request(&self.0);
         csr.map(|csr| CsrDer::new(csr.der().to_vec()))
             .map_err(KeyError::Request)
@@ -91,15 +96,36 @@ mod tests {
     }
 
     #[test]
+    fn a_request_names_the_identity_and_the_dns_names_in_their_order() {
+        let names = ["b.example.org", "a.example.org"].map(str::to_owned);
+        assert_eq!(
+            names_in_a_request(&names),
+            [
+                "URI(spiffe://example.org/frontend)",
+                "DNSName(b.example.org)",
+                "DNSName(a.example.org)"
+            ]
+        );
+    }
+
+    #[test]
     fn a_request_names_the_identity_and_nothing_else() {
+        assert_eq!(
+            names_in_a_request(&[]),
+            ["URI(spiffe://example.org/frontend)"]
+        );
+    }
+
+    /// Those of its one name extension.
+    fn names_in_a_request(dns_names: &[String]) -> Vec<String> {
         let key = WorkloadKey::generate().unwrap();
-        let csr = key.request(&id()).unwrap();
+        let csr = key.request(&id(), dns_names).unwrap();
         let (rest, csr) = X509CertificationRequest::from_der(csr.as_bytes()).unwrap();
         assert!(rest.is_empty());
         let info = &csr.certification_request_info;
         assert_eq!(info.subject.iter().count(), 0);
         assert_eq!(info.subject_pki.raw, key.public_key());
-        let mut names =
+        let mut lists =
             csr.requested_extensions()
                 .unwrap()
                 .filter_map(|extension| match extension {
@@ -108,11 +134,14 @@ mod tests {
                     }
                     _ => None,
                 });
-        assert_eq!(
-            names.next().unwrap(),
-            [GeneralName::URI("spiffe://example.org/frontend")]
-        );
-        assert!(names.next().is_none());
+        let names = lists.next().unwrap();
+        assert!(lists.next().is_none());
+        let told = |name: &GeneralName<'_>| match name {
+            GeneralName::URI(uri) => format!("URI({uri})"),
+            GeneralName::DNSName(name) => format!("DNSName({name})"),
+            other => format!("{other:?}"),
+        };
+        names.iter().map(told).collect()
     }
 
     #[test]

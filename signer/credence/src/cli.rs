@@ -101,6 +101,11 @@ The configuration file is TOML; relative paths are relative to its folder:
   id = \"spiffe://example.org/frontend\"
   socket = \"frontend.sock\"       # Envoy's SDS: secrets \"default\" and \"ROOTCA\"
   uid = 1000                     # who may connect besides root; default: this process's user
+  # dns_names = [\"frontend.example.org\"]  # what it asks for; a template has to grant each
+
+  # [[dns_templates]]            # DNS names beside an identity that the CA grants; none by default
+  # path = \"/{workload}\"         # of the identity; a variable is a whole segment
+  # name = \"{workload}.example.org\"  # and a whole label
 
 On the first start a root and an issuer are made and kept in the state folder. Whoever may
 connect to an identity's socket gets its private key: that is what the socket is for.

@@ -10,7 +10,7 @@ use crate::{
     log, signing,
 };
 use credence_agent::{Agent, Limits as AgentLimits, Workload};
-use credence_ca::validity::Time;
+use credence_ca::{dns::DnsName, validity::Time};
 use credence_host::{
     authority::Authority,
     custody::Custodian,
@@ -44,6 +44,8 @@ pub(crate) fn run(arguments: &DevArguments, log: &LogArguments) -> Result<(), Fa
         &config.trust_domain,
         clock.time(),
     )?;
+    // the passphrase has done its work
+    drop(custodian);
     info!(
         trust_domain = %config.trust_domain.trust_domain_name(),
         root_ends = %ca.root.validity().not_after,
@@ -57,7 +59,8 @@ pub(crate) fn run(arguments: &DevArguments, log: &LogArguments) -> Result<(), Fa
         ca.root,
         ca.issuer,
         ca.issuer_key,
-    );
+    )
+    .with_dns_templates(config.dns_templates);
     let upstream = Arc::new(LocalCa::new(authority, config.leaf_life, clock));
     tokio::runtime::Runtime::new()
         .map_err(|e| Failure::Start("async runtime", e))?
@@ -92,6 +95,7 @@ fn workload(identity: &Identity) -> Workload {
         id: identity.id.clone(),
         socket: identity.socket.clone(),
         uid: identity.uid,
+        dns_names: identity.dns_names.iter().map(DnsName::to_string).collect(),
     }
 }
 

@@ -83,7 +83,13 @@ fn help_tells_a_newcomer_where_to_begin() {
         assert!(help.contains(part), "{part} in {help}");
     }
     let dev = stdout(&credence(&["dev", "--help"]));
-    for part in ["trust_domain", "leaf_life", "[[identities]]", "ROOTCA"] {
+    for part in [
+        "trust_domain",
+        "leaf_life",
+        "[[identities]]",
+        "[[dns_templates]]",
+        "ROOTCA",
+    ] {
         assert!(dev.contains(part), "{part} in {dev}");
     }
 }
@@ -248,4 +254,27 @@ fn exit_codes_are_as_help_says() {
     let output = credence(&["dev", "--config", config.to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(3));
     assert!(stderr(&output).contains("c.toml"), "{}", stderr(&output));
+}
+
+/// Arguments and the environment can be seen by others: no secret is taken from there.
+#[test]
+fn no_secret_can_be_typed() {
+    for option in [
+        "--passphrase",
+        "--passphrase-file",
+        "--passphrase-fd",
+        "--pin",
+    ] {
+        let output = credence(&["dev", "--config", "/nowhere", option, "246810"]);
+        assert_eq!(output.status.code(), Some(2), "{option}");
+        let text = stderr(&output);
+        assert!(text.contains("unexpected argument"), "{text}");
+        assert!(!text.contains("246810"), "{text}");
+    }
+    let help = stdout(&credence(&["dev", "--help"]));
+    let environment: Vec<_> = help.lines().filter(|line| line.contains("[env:")).collect();
+    assert!(
+        matches!(environment.as_slice(), [one] if one.contains("CREDENCE_LOG")),
+        "{environment:?}"
+    );
 }

@@ -8,7 +8,7 @@ use crate::{
 use credence_ca::{
     certificate::CaCertificate,
     custody::{Custody, CustodyError},
-    dns::DnsName,
+    dns::{DnsName, DnsTemplates},
     guard::{self, Refusal},
     issuance::{Issuance, Issuer},
     profile::Profile,
@@ -71,7 +71,7 @@ pub struct Order<'a> {
     pub profile: Profile,
     /// Whose it is.
     pub identity: &'a SpiffeId,
-    /// The DNS names that this identity may have beside it.
+    /// DNS names that this identity may have beside it, besides those that the CA's templates grant it.
     pub permitted_dns_names: &'a [DnsName],
     /// The request, DER.
     pub csr: &'a [u8],
@@ -102,10 +102,12 @@ pub struct Authority<K> {
     issuer: CaCertificate,
     issuer_key: K,
     trust_domain: SpiffeId,
+    templates: DnsTemplates,
 }
 
 impl<K: Custody> Authority<K> {
-    /// Puts a CA together. `trust_domain` is the trust domain's own ID, without a path.
+    /// Puts a CA together that grants no DNS names. `trust_domain` is the trust domain's own ID,
+    /// without a path.
     #[must_use]
     pub fn new(
         signer: Arc<Signer>,
@@ -120,7 +122,14 @@ impl<K: Custody> Authority<K> {
             issuer,
             issuer_key,
             trust_domain,
+            templates: DnsTemplates::default(),
         }
+    }
+
+    /// The same CA, with templates that grant DNS names to every leaf that it issues.
+    #[must_use]
+    pub fn with_dns_templates(self, templates: DnsTemplates) -> Self {
+        Self { templates, ..self }
     }
 
     /// Issues an X.509-SVID for `identity`, which has been authenticated, and for the key that
@@ -155,10 +164,11 @@ impl<K: Custody> Authority<K> {
             return Err(IssueError::NotALeaf);
         }
         let request = ProvenRequest::prove(order.csr)?;
+        let permitted = self.permitted_dns_names(order);
         let issuance = Issuance {
             profile: order.profile,
             identity: order.identity,
-            permitted_dns_names: order.permitted_dns_names,
+            permitted_dns_names: &permitted,
             subject: None,
             subject_key: request.public_key(),
             validity: validity::plan(now, order.life, Some(self.issuer.validity()))?,
@@ -185,6 +195,17 @@ impl<K: Custody> Authority<K> {
     #[must_use]
     pub fn issuer(&self) -> &CaCertificate {
         &self.issuer
+    }
+
+    /// What the templates grant, then what the order adds; none twice.
+    fn permitted_dns_names(&self, order: &Order<'_>) -> Vec<DnsName> {
+        let mut names = self.templates.grant(order.identity);
+        for name in order.permitted_dns_names {
+            if !names.contains(name) {
+                names.push(name.clone());
+            }
+        }
+        names
     }
 
     fn check_identity(&self, identity: &SpiffeId) -> Result<(), IssueError> {

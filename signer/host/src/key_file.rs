@@ -20,7 +20,9 @@ use credence_ca::{
     key::{KeyKind, PublicKey},
 };
 use pkcs8::{
-    EncryptedPrivateKeyInfoOwned, EncryptedPrivateKeyInfoRef, der::Encode as _, pkcs5::pbes2,
+    EncryptedPrivateKeyInfoOwned, EncryptedPrivateKeyInfoRef,
+    der::{Encode as _, pem},
+    pkcs5::pbes2,
 };
 use std::{
     fmt,
@@ -81,14 +83,13 @@ impl FileKey {
     /// without a passphrase to open it, or not encrypted though there is one.
     pub fn load(path: &Path, passphrase: Option<&Secret>) -> Result<Self, KeyFileError> {
         let text = private_file::read_secret(path)?;
-        let block =
-            pem::parse(text.as_slice()).map_err(|_| KeyFileError::NotPem(path.to_path_buf()))?;
-        let is_encrypted = match block.tag() {
+        let (label, contents) =
+            decode(&text).ok_or_else(|| KeyFileError::NotPem(path.to_path_buf()))?;
+        let is_encrypted = match label {
             LABEL => Some(false),
             ENCRYPTED => Some(true),
             _ => None,
         };
-        let contents = Zeroizing::new(block.into_contents());
         let pkcs8 = match (is_encrypted, passphrase) {
             (None, _) => return Err(KeyFileError::NotPem(path.to_path_buf())),
             (Some(false), None) => contents,
@@ -114,8 +115,8 @@ impl FileKey {
         let text = match passphrase {
             None => encode(LABEL, &pkcs8),
             Some(passphrase) => encode(ENCRYPTED, &encrypt(&pkcs8, passphrase)?),
-        };
-        Ok((key, Zeroizing::new(text)))
+        }?;
+        Ok((key, text))
     }
 
     fn from_pkcs8(pkcs8: &[u8]) -> Option<Self> {
@@ -220,13 +221,22 @@ impl Custody for FileKey {
     }
 }
 
-fn encode(label: &str, contents: &[u8]) -> String {
-    pem::encode_config(
-        &pem::Pem::new(label, contents),
-        pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF),
-    )
+/// One PEM block, its lines of whatever width; straight into what is wiped.
+fn decode(text: &[u8]) -> Option<(&str, Zeroizing<Vec<u8>>)> {
+    let mut block = pem::Decoder::new_detect_wrap(text).ok()?;
+    let mut contents = Zeroizing::new(Vec::with_capacity(block.remaining_len()));
+    block.decode_to_end(&mut contents).ok()?;
+    Some((block.type_label(), contents))
 }
 
+/// Without copies that nobody wipes.
+fn encode(label: &str, contents: &[u8]) -> Result<Zeroizing<String>, CustodyError> {
+    pem::encode_string(label, pem::LineEnding::LF, contents)
+        .map(Zeroizing::new)
+        .map_err(|_| CustodyError::Failed("a new key could not be written as PEM".into()))
+}
+
+/// Candid limit: the cipher leaves blocks of what it decrypts on the stack, which nobody wipes.
 fn decrypt(der: &[u8], passphrase: &Secret) -> Option<Zeroizing<Vec<u8>>> {
     let opened = EncryptedPrivateKeyInfoRef::try_from(der)
         .ok()?

@@ -75,6 +75,14 @@ pub fn signed_by(certificate: &CaCertificate, issuer: &PublicKey) -> bool {
     })
 }
 
+/// Whether this is a signature of `key` over `message`, by the algorithm that Credence signs with.
+#[cfg(feature = "pkcs11")]
+pub(crate) fn is_own_signature(key: &PublicKey, message: &[u8], signature: &[u8]) -> bool {
+    let kind = key.kind();
+    Scheme::of(kind, kind.signature_algorithm().identifier())
+        .is_ok_and(|scheme| verify(scheme, key, message, signature).is_ok())
+}
+
 /// The one place where a signature that someone else made is verified.
 fn verify(
     scheme: Scheme,

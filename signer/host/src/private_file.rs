@@ -12,6 +12,9 @@ use zeroize::Zeroizing;
 /// The longest file that is read, in octets.
 const LONGEST: u64 = 256 << 10;
 
+/// What a vector needs beside a file's octets to see its end without growing.
+const SPARE: usize = 64;
+
 /// Why a file was not read or written; the path is always named.
 #[derive(Debug, Error)]
 pub enum FileError {
@@ -62,19 +65,19 @@ impl FileError {
 /// If it is missing, exposed to others, too long or cannot be read.
 pub fn read_secret(path: &Path) -> Result<Zeroizing<Vec<u8>>, FileError> {
     let file = File::open(path).map_err(FileError::io(path, "read"))?;
-    let mode = file
-        .metadata()
-        .map_err(FileError::io(path, "read"))?
-        .permissions()
-        .mode()
-        & 0o7777;
+    let metadata = file.metadata().map_err(FileError::io(path, "read"))?;
+    let mode = metadata.permissions().mode() & 0o7777;
     if mode & 0o077 != 0 {
         return Err(FileError::Exposed {
             path: path.to_path_buf(),
             mode,
         });
     }
-    read_bounded(path, &file).map(Zeroizing::new)
+    // room for all of it, so that it is not left behind where a growing vector moved from
+    let room = usize::try_from(metadata.len().min(LONGEST)).unwrap_or_default();
+    let mut bytes = Zeroizing::new(Vec::with_capacity(room.saturating_add(SPARE)));
+    read_bounded(path, &file, &mut bytes)?;
+    Ok(bytes)
 }
 
 /// Reads a file that anyone may read.
@@ -83,18 +86,19 @@ pub fn read_secret(path: &Path) -> Result<Zeroizing<Vec<u8>>, FileError> {
 /// If it is missing, too long or cannot be read.
 pub fn read_public(path: &Path) -> Result<Vec<u8>, FileError> {
     let file = File::open(path).map_err(FileError::io(path, "read"))?;
-    read_bounded(path, &file)
+    let mut bytes = Vec::new();
+    read_bounded(path, &file, &mut bytes)?;
+    Ok(bytes)
 }
 
-fn read_bounded(path: &Path, file: &File) -> Result<Vec<u8>, FileError> {
-    let mut bytes = Vec::new();
+fn read_bounded(path: &Path, file: &File, bytes: &mut Vec<u8>) -> Result<(), FileError> {
     file.take(LONGEST + 1)
-        .read_to_end(&mut bytes)
+        .read_to_end(bytes)
         .map_err(FileError::io(path, "read"))?;
     if bytes.len() as u64 > LONGEST {
         return Err(FileError::TooLong(path.to_path_buf()));
     }
-    Ok(bytes)
+    Ok(())
 }
 
 /// Writes a new file with mode 0600 and waits until it is on disk. An existing one is not touched.

@@ -73,7 +73,12 @@ fn fault(path: &Path, passphrase: Option<&Secret>) -> KeyFileError {
 fn an_encrypted_key_is_opened_by_its_passphrase_and_no_other() {
     let scratch = Scratch::new();
     let passphrase = secret("correct horse");
-    for (name, kind) in [("p", KeyKind::P256), ("e", KeyKind::Ed25519)] {
+    for (name, kind) in [
+        ("p256", KeyKind::P256),
+        ("p384", KeyKind::P384),
+        ("ed25519", KeyKind::Ed25519),
+        ("rsa", KeyKind::Rsa(2048)),
+    ] {
         let (key, text) = FileKey::generate(kind, Some(&passphrase)).unwrap();
         assert!(text.starts_with("-----BEGIN ENCRYPTED PRIVATE KEY-----\n"));
         let path = scratch.file(name, &text);
@@ -102,6 +107,18 @@ fn openssl_reads_what_we_encrypt_and_we_read_what_openssl_encrypts() {
         pem::parse(public).unwrap().contents(),
         key.public_key().spki()
     );
+    // as docs/custody.md has it
+    let algorithm = scratch.openssl(&["asn1parse", "-i", "-in", "ours.key"]);
+    for part in [
+        ":PBES2",
+        "scrypt",
+        "INTEGER           :4000",
+        "INTEGER           :08",
+        "INTEGER           :01",
+        ":aes-256-cbc",
+    ] {
+        assert!(algorithm.contains(part), "no {part} in {algorithm}");
+    }
     scratch.openssl(&[
         "genpkey",
         "-algorithm",
@@ -177,4 +194,27 @@ fn a_whole_ca_is_kept_encrypted_and_opened_again() {
             KeyFileError::NeedsPassphrase(_)
         )))
     ));
+}
+
+/// One block, whatever the width of its lines.
+#[test]
+fn a_key_file_is_one_block() {
+    let scratch = Scratch::new();
+    let (key, text) = FileKey::generate(KeyKind::P256, None).unwrap();
+    let (_, other) = FileKey::generate(KeyKind::P256, None).unwrap();
+    let body = text.lines().filter(|line| !line.starts_with('-'));
+    let one_line = format!(
+        "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n",
+        body.collect::<String>()
+    );
+    for (name, good) in [("as-made", text.as_str()), ("one-line", one_line.as_str())] {
+        let loaded = FileKey::load(&scratch.file(name, good), None).unwrap();
+        assert_eq!(loaded.public_key(), key.public_key());
+    }
+    let sec1 = text.replace("PRIVATE KEY", "EC PRIVATE KEY");
+    let two = format!("{}{}", *text, *other);
+    for (name, bad) in [("two", two.as_str()), ("sec1", &sec1), ("empty", "")] {
+        let error = fault(&scratch.file(name, bad), None);
+        assert!(matches!(error, KeyFileError::NotPem(_)), "{name}: {error}");
+    }
 }

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use crate::{
     envoy::text,
@@ -18,7 +18,7 @@ use crate::{
 const START_LIMIT: Duration = Duration::from_secs(60);
 
 /// What to serve.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Config {
     /// The trust domain's name.
     pub trust_domain: String,
@@ -26,6 +26,8 @@ pub struct Config {
     pub leaf_life: String,
     /// The last part of each identity's SPIFFE ID; its socket is called the same.
     pub identities: Vec<String>,
+    /// Further sections, `[custody]` for one, as they stand in the file.
+    pub sections: String,
 }
 
 impl Config {
@@ -39,8 +41,8 @@ impl Config {
     #[must_use]
     pub fn to_toml(&self) -> String {
         let mut toml = format!(
-            "trust_domain = \"{}\"\nstate_dir = \"state\"\nleaf_life = \"{}\"\n",
-            self.trust_domain, self.leaf_life
+            "trust_domain = \"{}\"\nstate_dir = \"state\"\nleaf_life = \"{}\"\n\n{}\n",
+            self.trust_domain, self.leaf_life, self.sections
         );
         for name in &self.identities {
             let id = self.id(name);
@@ -76,7 +78,18 @@ impl Credence {
     /// # Errors
     /// As [`Credence::start`].
     pub async fn start_again(binary: &Path, folder: &Path, fate: Fate) -> Result<Self> {
-        let mut process = launch(binary, folder, fate)?;
+        Self::served(launch(binary, folder, fate)?, folder).await
+    }
+
+    /// The same, called as a test wants it.
+    ///
+    /// # Errors
+    /// As [`Credence::start`].
+    pub async fn start_called(call: &Call, folder: &Path) -> Result<Self> {
+        Self::served(call.launch(folder)?, folder).await
+    }
+
+    async fn served(mut process: Process, folder: &Path) -> Result<Self> {
         process
             .ready(START_LIMIT, async |output| output.contains("ready"))
             .await?;
@@ -101,6 +114,49 @@ impl Credence {
     /// The process.
     pub fn process(&mut self) -> &mut Process {
         &mut self.process
+    }
+}
+
+/// How `credence dev` is called, where a test cares. It ends when we do.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// The credence binary.
+    pub binary: PathBuf,
+    /// What starts it, with its arguments: `env NAME=VALUE`, for one. Nothing, if it is empty.
+    pub through: Vec<String>,
+    /// Arguments besides the configuration.
+    pub arguments: Vec<String>,
+}
+
+impl Call {
+    /// Nothing special.
+    #[must_use]
+    pub fn plain(binary: PathBuf) -> Self {
+        Self {
+            binary,
+            through: Vec::new(),
+            arguments: Vec::new(),
+        }
+    }
+
+    /// Starts it on `folder/credence.toml` without waiting for anything.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub fn launch(&self, folder: &Path) -> Result<Process> {
+        let mut words = self.through.clone();
+        words.push(text(&self.binary)?);
+        words.extend(["dev".to_owned(), "--config".to_owned()]);
+        words.push(text(&folder.join("credence.toml"))?);
+        words.extend(self.arguments.iter().cloned());
+        let (program, arguments) = words.split_first().context("no program")?;
+        Process::start(
+            "credence",
+            Path::new(program),
+            arguments,
+            &folder.join("credence.log"),
+            Fate::DiesWithUs,
+        )
     }
 }
 

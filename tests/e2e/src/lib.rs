@@ -26,6 +26,7 @@ pub mod lab;
 pub mod process;
 pub mod prometheus;
 pub mod rotation;
+pub mod sds;
 pub mod server;
 pub mod steps;
 pub mod stranger;

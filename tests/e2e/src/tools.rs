@@ -59,6 +59,14 @@ pub fn filter() -> Result<PathBuf> {
     found(env!("CREDENCE_FILTER_WASM").into(), "run cargo build")
 }
 
+/// The signing module that was built with this crate, as the credence binary carries it.
+///
+/// # Errors
+/// If it is not there.
+pub fn signer() -> Result<PathBuf> {
+    found(env!("CREDENCE_SIGNER_WASM").into(), "run cargo build")
+}
+
 /// The credence binary: the one that `CREDENCE` names, or the one beside the program that asks.
 ///
 /// # Errors

@@ -29,6 +29,8 @@ pub struct Options {
     pub credence: PathBuf,
     /// The life of a leaf; how long connections last follows from it.
     pub leaf_life: Duration,
+    /// The kind of the CA's own keys, as `[custody] key` has it.
+    pub ca_key: &'static str,
     /// What becomes of the processes if we end.
     pub fate: Fate,
 }
@@ -67,6 +69,7 @@ impl World {
             trust_domain: TRUST_DOMAIN.to_owned(),
             leaf_life: humantime::format_duration(options.leaf_life).to_string(),
             identities: ["server", "frontend", "intruder"].map(str::to_owned).into(),
+            sections: format!("[custody]\nkey = \"{}\"\n", options.ca_key),
         };
         let credence = Credence::start(&options.credence, path, &config, options.fate).await?;
         let server = start_server(path, &options, &credence).await?;

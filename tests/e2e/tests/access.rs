@@ -88,6 +88,7 @@ async fn the_same_name_from_another_ca_is_worth_nothing() -> Result<()> {
         trust_domain: TRUST_DOMAIN.to_owned(),
         leaf_life: "10m".to_owned(),
         identities: vec!["frontend".to_owned()],
+        ..Config::default()
     };
     let other = Credence::start(
         &options.credence,

@@ -34,6 +34,7 @@ fn config() -> Config {
         trust_domain: "example.org".to_owned(),
         leaf_life: "10m".to_owned(),
         identities: vec!["frontend".to_owned(), "server".to_owned()],
+        ..Config::default()
     }
 }
 

@@ -1,10 +1,16 @@
 //! The host with honest, hostile and broken signing modules: what its tests share.
 #![allow(
     clippy::unwrap_used,
+    clippy::panic,
     reason = "a fixture that cannot be made has to stop the test"
 )]
 
-use credence_ca::validity::Time;
+pub mod python;
+
+use credence_ca::{
+    dns::{DnsTemplate, DnsTemplates},
+    validity::Time,
+};
 use credence_host::{
     authority::Authority,
     custody::{Custodian, SigningKey},
@@ -83,6 +89,12 @@ pub fn authority(signer: Arc<Signer>) -> Ca {
     let founded = founding::found(&honest(), &files, &trust_domain(), now()).unwrap();
     let (root, issuer) = (founded.root.certificate, founded.issuer.certificate);
     Authority::new(signer, trust_domain(), root, issuer, founded.issuer.key)
+}
+
+/// One template.
+#[must_use]
+pub fn templates(path: &str, name: &str) -> DnsTemplates {
+    DnsTemplates::new(vec![DnsTemplate::parse(path, name).unwrap()]).unwrap()
 }
 
 /// Parameters of a request that asks for nothing.

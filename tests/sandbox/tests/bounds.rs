@@ -40,21 +40,37 @@ fn value(signer: &Signer, name: &str, label: &str) -> u64 {
     found[0].value
 }
 
+const HITS: &str = "credence_module_bound_hits_total";
+
+/// Hits of all bounds together.
+fn all_hits(signer: &Signer) -> u64 {
+    let samples = signer.samples();
+    let hits = samples.iter().filter(|sample| sample.name == HITS);
+    hits.map(|sample| sample.value).sum()
+}
+
+/// The bound that a crime runs into.
+fn hit(ca: &Ca, crime: &str) -> Bound {
+    match ask(ca, &format!("hostile/{crime}")) {
+        Err(IssueError::Module(error)) => error.bound().unwrap_or_else(|| panic!("{error}")),
+        other => panic!("{crime}: {other:?}"),
+    }
+}
+
 #[test]
 fn every_bound_is_a_typed_error_and_counted_by_its_name() {
     let (signer, ca) = hostile(Settings::default());
-    for (crime, bound) in [
+    let crimes = [
         ("grow", Bound::Memory),
+        ("stack", Bound::Stack),
         ("loop", Bound::Deadline),
         ("flood", Bound::Proposal),
-    ] {
-        match ask(&ca, &format!("hostile/{crime}")) {
-            Err(IssueError::Module(error)) => assert_eq!(error.bound(), Some(bound), "{error}"),
-            other => panic!("{crime}: {other:?}"),
-        }
-        let name = "credence_module_bound_hits_total";
-        assert_eq!(value(&signer, name, bound.name()), 1);
+    ];
+    for (crime, bound) in crimes {
+        assert_eq!(hit(&ca, crime), bound, "{crime}");
+        assert_eq!(value(&signer, HITS, bound.name()), 1, "{crime}");
     }
+    assert_eq!(all_hits(&signer), crimes.len() as u64);
     ask(&ca, "hostile/trap").unwrap_err();
     assert_eq!(value(&signer, "credence_module_traps_total", ""), 1);
     ask(&ca, "hostile/ca").unwrap_err();
@@ -76,6 +92,47 @@ fn every_bound_is_a_typed_error_and_counted_by_its_name() {
     );
 }
 
+/// The tests' table has some hundred elements when it begins, and may have so many.
+const TABLE: usize = 2000;
+
+#[test]
+fn a_table_that_grows_beyond_its_bound_while_it_runs_is_a_typed_error_and_counted() {
+    let limits = Limits {
+        table_elements: TABLE,
+        ..Limits::default()
+    };
+    let settings = Settings {
+        limits,
+        ..Settings::default()
+    };
+    let sandbox = Sandbox::load(&growing_its_table(), limits).expect("it fits at the start");
+    let signer = Arc::new(Signer::with(sandbox, settings).expect("it is honest at its self-test"));
+    let ca = authority(Arc::clone(&signer));
+    assert_eq!(hit(&ca, "table"), Bound::Table);
+    assert_eq!(value(&signer, HITS, "table"), 1);
+    assert_eq!(all_hits(&signer), 1);
+    assert_eq!(
+        value(&signer, "credence_module_misbehaviours_in_a_row", ""),
+        1
+    );
+    ask(&ca, "honest").unwrap();
+}
+
+/// The hostile module with `table.grow` where it has the `memory.grow` that marks the place.
+fn growing_its_table() -> Vec<u8> {
+    // i32.const 0x81234567; memory.grow 0
+    let marked = [0x41, 0xe7, 0x8a, 0x8d, 0x89, 0x78, 0x40, 0];
+    // ref.null func; i32.const 8191; table.grow 0
+    let put_in = [0xd0, 0x70, 0x41, 0xff, 0x3f, 0xfc, 0x0f, 0];
+    let mut module = HOSTILE_MODULE.to_vec();
+    let places: Vec<_> = (0..module.len() - marked.len())
+        .filter(|at| module[*at..].starts_with(&marked))
+        .collect();
+    assert_eq!(places.len(), 1, "the mark stands in the module once");
+    module[places[0]..][..put_in.len()].copy_from_slice(&put_in);
+    module
+}
+
 #[test]
 fn more_instances_at_once_than_may_be_are_refused_and_nothing_is_held_against_the_module() {
     let limits = Limits {
@@ -93,6 +150,7 @@ fn more_instances_at_once_than_may_be_are_refused_and_nothing_is_held_against_th
         while signer.module().running() == 0 && !looping.is_finished() {
             thread::yield_now();
         }
+        assert_eq!(value(&signer, "credence_module_instances", ""), 1);
         match ask(&ca, "honest") {
             Err(IssueError::Module(SandboxError::Busy(1))) => {}
             other => panic!("{other:?}"),
@@ -103,8 +161,9 @@ fn more_instances_at_once_than_may_be_are_refused_and_nothing_is_held_against_th
             IssueError::Module(SandboxError::Deadline(_))
         ));
     });
-    let name = "credence_module_bound_hits_total";
-    assert_eq!(value(&signer, name, "instances"), 1);
+    assert_eq!(value(&signer, HITS, "instances"), 1);
+    assert_eq!(value(&signer, HITS, "deadline"), 1);
+    assert_eq!(all_hits(&signer), 2);
     assert_eq!(
         value(&signer, "credence_module_misbehaviours_in_a_row", ""),
         1

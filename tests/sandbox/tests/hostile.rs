@@ -87,17 +87,30 @@ fn a_module_that_misbehaves_is_stopped_by_name() {
     assert!(matches!(bad("trap"), SandboxError::Trapped(_)));
     assert_eq!(bad("loop"), SandboxError::Deadline(HOSTILE_DEADLINE));
     assert_eq!(bad("grow"), SandboxError::Bound(Bound::Memory));
+    assert_eq!(bad("stack"), SandboxError::Bound(Bound::Stack));
     assert!(matches!(
         bad("flood"),
         SandboxError::Oversized(0x10_0000, _)
     ));
 }
 
+/// The stack that a compiler puts into a module's own memory is the module's affair: it is used up before
+/// the host's, and what lies beyond is out of bounds.
 #[test]
-fn a_module_that_digs_ends_at_a_bound() {
-    match commit(&ca(), "stack") {
-        // its own stack lies in its memory, the host's is bounded too: whichever it meets first
-        IssueError::Module(SandboxError::Bound(_) | SandboxError::Trapped(_)) => {}
+fn a_module_that_digs_through_its_own_stack_traps() {
+    match commit(&ca(), "dig") {
+        IssueError::Module(SandboxError::Trapped(why)) => {
+            assert!(why.contains("out of bounds"), "{why}");
+        }
+        other => panic!("{other}"),
+    }
+}
+
+/// It asks for more memory than it may have, is ready to do without, and would have answered well.
+#[test]
+fn a_module_that_shrugs_at_a_bound_is_stopped_all_the_same() {
+    match commit(&ca(), "reach") {
+        IssueError::Module(error) => assert_eq!(error, SandboxError::Bound(Bound::Memory)),
         other => panic!("{other}"),
     }
 }
@@ -109,6 +122,22 @@ fn a_module_cannot_see_the_environment() {
         matches!(refused, IssueError::Module(SandboxError::Trapped(_))),
         "{refused}"
     );
+}
+
+/// Instances take each other's places in a pool: nothing of one is there for the next.
+#[test]
+fn a_module_learns_nothing_of_the_request_before() {
+    let ca = ca();
+    for (crime, nothing) in [("remember", "None"), ("scavenge", "0 octets")] {
+        for _ in 0..3 {
+            match commit(&ca, crime) {
+                IssueError::Module(SandboxError::Rejected(said)) => {
+                    assert_eq!(said.found, nothing, "{crime}");
+                }
+                other => panic!("{crime}: {other}"),
+            }
+        }
+    }
 }
 
 #[test]
@@ -149,23 +178,35 @@ fn what_imports_more_than_it_may_is_refused_by_the_imports_name() {
     }
 }
 
-#[test]
-fn what_does_not_keep_the_contract_is_refused() {
-    let nothing = wat::parse_str("(component)").unwrap();
-    let other_types = wat::parse_str(
+/// A component that exports a function without parameters, which answers with 0.
+fn exporting(interface: &str, function: &str) -> Vec<u8> {
+    wat::parse_str(format!(
         r#"(component
             (core module $m (func (export "f") (result i32) i32.const 0))
             (core instance $i (instantiate $m))
             (func $f (result u32) (canon lift (core func $i "f")))
-            (instance $certificates (export "issue" (func $f)))
-            (export "credence:signer/certificates@1.0.0" (instance $certificates)))"#,
-    )
-    .unwrap();
-    for component in [nothing, other_types] {
-        let refused = Sandbox::load(&component, Limits::default());
-        assert!(
-            matches!(refused, Err(LoadError::Contract(_))),
-            "{refused:?}"
-        );
+            (instance $certificates (export "{function}" (func $f)))
+            (export "{interface}" (instance $certificates)))"#
+    ))
+    .unwrap()
+}
+
+#[test]
+fn what_does_not_keep_the_contract_is_refused() {
+    const CONTRACT: &str = "credence:signer/certificates@1.0.0";
+    let nothing = wat::parse_str("(component)").unwrap();
+    for (component, why) in [
+        (nothing, CONTRACT),
+        (exporting(CONTRACT, "sign"), "issue"),
+        (
+            exporting("credence:signer/certificates@2.0.0", "issue"),
+            CONTRACT,
+        ),
+        (exporting(CONTRACT, "issue"), "type mismatch"),
+    ] {
+        match Sandbox::load(&component, Limits::default()) {
+            Err(LoadError::Contract(told)) => assert!(told.contains(why), "{why}: {told}"),
+            other => panic!("{why}: {other:?}"),
+        }
     }
 }

@@ -206,6 +206,19 @@ fn a_point_that_is_not_on_its_curve_is_refused() {
     }
 }
 
+/// SEC 1 §2.3.3 writes the point at infinity as one octet of 0: of order 1, and no key.
+#[test]
+fn the_point_at_infinity_is_refused() {
+    for (identifier, kind) in [
+        (algorithm::P256_KEY, "P-256"),
+        (algorithm::P384_KEY, "P-384"),
+    ] {
+        let spki = der::sequence(&[identifier, &der::bit_string(&[0])]);
+        let csr = signed(&info(&spki, &[]), &new_key());
+        refused_for(&csr, &format!("{kind} public key does not have"));
+    }
+}
+
 #[test]
 fn ten_megabytes_are_refused_at_a_glance() {
     let own = new_key();

@@ -218,7 +218,7 @@ mod tests {
         let id = SpiffeId::new("spiffe://example.org/frontend").unwrap();
         let now = UNIX_EPOCH + Duration::from_secs(1_800_000_000);
         let key = WorkloadKey::generate().unwrap();
-        let csr = key.request(&id).unwrap();
+        let csr = key.request(&id, &[]).unwrap();
         let mut order = Order::new(
             "spiffe://example.org/frontend",
             now,

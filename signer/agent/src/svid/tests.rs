@@ -22,7 +22,7 @@ fn order() -> Order {
 fn check(order: &Order, spoil: impl FnOnce(&mut Issued)) -> Result<Svid, Rejection> {
     let ca = TestCa::new(now());
     let key = WorkloadKey::generate().unwrap();
-    let csr = key.request(&id()).unwrap();
+    let csr = key.request(&id(), &[]).unwrap();
     let mut issued = Issued {
         chain: ca.chain(csr.as_bytes(), order),
         bundle: ca.bundle(),
@@ -62,7 +62,10 @@ fn a_chain_straight_from_a_second_root_is_taken() {
 #[test]
 fn another_key_is_refused() {
     let ca = TestCa::new(now());
-    let other = WorkloadKey::generate().unwrap().request(&id()).unwrap();
+    let other = WorkloadKey::generate()
+        .unwrap()
+        .request(&id(), &[])
+        .unwrap();
     let rejection = rejected(&order(), |issued| {
         *issued = Issued {
             chain: ca.chain(other.as_bytes(), &order()),

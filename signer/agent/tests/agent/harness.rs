@@ -189,6 +189,7 @@ impl Setup {
             id: SpiffeId::new(ID).unwrap(),
             socket: self.path(name),
             uid: None,
+            dns_names: Vec::new(),
         }
     }
 

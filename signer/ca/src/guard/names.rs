@@ -74,7 +74,11 @@ fn permitted(found: &[der::Tlv<'_>], permitted: &[DnsName]) -> Verdict {
         let repeated = found.iter().take(at).any(|n| n.value == name.value);
         if repeated || !left.any(|p| p.as_str().as_bytes() == name.value) {
             let list: Vec<_> = permitted.iter().map(DnsName::as_str).collect();
-            let expected = format!("each at most once and in this order: [{}]", list.join(", "));
+            let expected = if list.is_empty() {
+                "none, since none is permitted".to_owned()
+            } else {
+                format!("each at most once and in this order: [{}]", list.join(", "))
+            };
             return refuse(Rule::DnsNames, &expected, &show(name.value));
         }
     }

@@ -1,11 +1,13 @@
 //! The configuration of `credence dev`: parsed whole or not at all, every fault told at once.
 
 mod custody;
+mod dns;
 mod raw;
 mod sandbox;
 
 pub(crate) use custody::{CustodyConfig, VaultConfig};
 
+use credence_ca::dns::{DnsName, DnsTemplates};
 use credence_host::signer::Settings;
 use raw::{RawConfig, RawIdentity};
 use spiffe::{SpiffeId, TrustDomain};
@@ -24,6 +26,7 @@ pub(crate) struct DevConfig {
     pub(crate) state_dir: PathBuf,
     pub(crate) leaf_life: Duration,
     pub(crate) identities: Vec<Identity>,
+    pub(crate) dns_templates: DnsTemplates,
     pub(crate) signer: Settings,
     pub(crate) custody: CustodyConfig,
 }
@@ -34,6 +37,8 @@ pub(crate) struct Identity {
     pub(crate) id: SpiffeId,
     pub(crate) socket: PathBuf,
     pub(crate) uid: Option<u32>,
+    /// What it asks for beside its identity; the templates grant them all.
+    pub(crate) dns_names: Vec<DnsName>,
 }
 
 /// All that is wrong with a file, each with its place.
@@ -70,20 +75,33 @@ impl DevConfig {
         let mut faults = Vec::new();
         let trust_domain = keep(&mut faults, trust_domain(&raw.trust_domain));
         let leaf_life = keep(&mut faults, leaf_life(&raw.leaf_life));
-        let identities = identities(&raw.identities, trust_domain.as_ref(), folder, &mut faults);
+        let dns_templates = keep_all(&mut faults, dns::parse(&raw.dns_templates));
+        let world = World {
+            trust_domain: trust_domain.as_ref(),
+            dns_templates: dns_templates.as_ref(),
+            folder,
+        };
+        let identities = identities(&raw.identities, &world, &mut faults);
         let signer = keep_all(&mut faults, sandbox::parse(raw.sandbox, folder));
         let custody = keep_all(&mut faults, custody::parse(raw.custody, folder));
-        match (trust_domain, leaf_life, signer, custody, faults.is_empty()) {
-            (Some(trust_domain), Some(leaf_life), Some(signer), Some(custody), true) => Ok(Self {
-                trust_domain,
-                state_dir: folder.join(raw.state_dir),
-                leaf_life,
-                identities,
-                signer,
-                custody,
-            }),
-            _ => Err(Faults(faults)),
+        let whole = (trust_domain, leaf_life, dns_templates, signer, custody);
+        let (Some(trust_domain), Some(leaf_life), Some(dns_templates), Some(signer), Some(custody)) =
+            whole
+        else {
+            return Err(Faults(faults));
+        };
+        if !faults.is_empty() {
+            return Err(Faults(faults));
         }
+        Ok(Self {
+            trust_domain,
+            state_dir: folder.join(raw.state_dir),
+            leaf_life,
+            identities,
+            dns_templates,
+            signer,
+            custody,
+        })
     }
 }
 
@@ -112,12 +130,14 @@ fn leaf_life(text: &str) -> Result<Duration, String> {
     }
 }
 
-fn identities(
-    raw: &[RawIdentity],
-    trust_domain: Option<&SpiffeId>,
-    folder: &Path,
-    faults: &mut Vec<String>,
-) -> Vec<Identity> {
+/// What an identity's entry is read by; none where that has faults of its own.
+struct World<'a> {
+    trust_domain: Option<&'a SpiffeId>,
+    dns_templates: Option<&'a DnsTemplates>,
+    folder: &'a Path,
+}
+
+fn identities(raw: &[RawIdentity], world: &World<'_>, faults: &mut Vec<String>) -> Vec<Identity> {
     if !(1..=MOST_IDENTITIES).contains(&raw.len()) {
         faults.push(format!(
             "identities: there are {}; 1 to {MOST_IDENTITIES} can be served",
@@ -128,18 +148,22 @@ fn identities(
     let mut parsed = Vec::new();
     for (index, identity) in raw.iter().enumerate() {
         let place = format!("identities[{index}]");
-        let socket = folder.join(&identity.socket);
+        let socket = world.folder.join(&identity.socket);
         if let Some(earlier) = sockets.insert(socket.clone(), index) {
             faults.push(format!(
                 "{place}.socket: {} is identities[{earlier}]'s already",
                 socket.display()
             ));
         }
-        if let Some(id) = keep(faults, workload_id(&identity.id, trust_domain, &place)) {
+        let id = workload_id(&identity.id, world.trust_domain, &place);
+        if let Some(id) = keep(faults, id) {
+            let granted = world.dns_templates.map(|templates| templates.grant(&id));
+            let asked = dns::asked(&identity.dns_names, granted.as_deref(), &place);
             parsed.push(Identity {
                 id,
                 socket,
                 uid: identity.uid,
+                dns_names: keep_all(faults, asked).unwrap_or_default(),
             });
         }
     }

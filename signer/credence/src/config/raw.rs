@@ -12,6 +12,8 @@ pub(super) struct RawConfig {
     pub(super) leaf_life: String,
     pub(super) identities: Vec<RawIdentity>,
     #[serde(default)]
+    pub(super) dns_templates: Vec<RawDnsTemplate>,
+    #[serde(default)]
     pub(super) sandbox: RawSandbox,
     #[serde(default)]
     pub(super) custody: RawCustody,
@@ -23,6 +25,15 @@ pub(super) struct RawIdentity {
     pub(super) id: String,
     pub(super) socket: PathBuf,
     pub(super) uid: Option<u32>,
+    #[serde(default)]
+    pub(super) dns_names: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawDnsTemplate {
+    pub(super) path: String,
+    pub(super) name: String,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -165,6 +165,13 @@ impl Custodian {
     }
 
     /// Makes a key.
+    #[cfg_attr(
+        not(feature = "pkcs11"),
+        expect(
+            unused_variables,
+            reason = "a token's keys have labels, a file has its path"
+        )
+    )]
     pub(crate) fn make(&self, role: Role) -> Result<NewKey, CustodyError> {
         match &self.vault {
             Vault::Files(passphrase) => {
@@ -185,6 +192,13 @@ impl Custodian {
     }
 
     /// Finds the key of a certificate again: in this file, or in the token.
+    #[cfg_attr(
+        not(feature = "pkcs11"),
+        expect(
+            unused_variables,
+            reason = "a token's keys have labels, a file has its path"
+        )
+    )]
     pub(crate) fn load(
         &self,
         role: Role,

@@ -10,7 +10,7 @@ mod token;
 pub use key::Pkcs11Key;
 pub use token::Token;
 
-use cryptoki::error::{Error as TokenError, RvError};
+use cryptoki::error::Error as TokenError;
 use std::path::PathBuf;
 use thiserror::Error;
 
@@ -50,30 +50,19 @@ pub enum Pkcs11Error {
     /// The token made something else than it was asked for.
     #[error("the PKCS#11 token made a key that is not {0}")]
     OddKey(credence_ca::key::KeyKind),
+    /// The token signed with something else.
+    #[error("what the PKCS#11 token signed does not verify with the key labelled {0:?}")]
+    WrongSignature(String),
     /// The token failed.
     #[error("the PKCS#11 token failed: {0}")]
     Failed(#[from] TokenError),
 }
 
-/// Whether a new session may help.
-fn is_lost(error: &Pkcs11Error) -> bool {
-    let Pkcs11Error::Failed(TokenError::Pkcs11(error, _)) = error else {
-        return false;
-    };
+/// Whether a new session may help. Tokens have many words for one that is lost, and where numbers were
+/// given out anew, any other error may come of it: so all that the token says counts.
+fn may_be_lost(error: &Pkcs11Error) -> bool {
     matches!(
         error,
-        RvError::SessionHandleInvalid
-            | RvError::SessionClosed
-            | RvError::SessionCount
-            | RvError::UserNotLoggedIn
-            | RvError::CryptokiNotInitialized
-            | RvError::KeyHandleInvalid
-            | RvError::ObjectHandleInvalid
-            | RvError::DeviceError
-            | RvError::DeviceRemoved
-            | RvError::TokenNotPresent
-            | RvError::SlotIdInvalid
-            | RvError::OperationActive
-            | RvError::GeneralError
+        Pkcs11Error::WrongSignature(_) | Pkcs11Error::Failed(_)
     )
 }

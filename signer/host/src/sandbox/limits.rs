@@ -124,12 +124,13 @@ impl Warden {
         }
     }
 
-    fn within(&mut self, desired: usize, limit: usize, bound: Bound) -> bool {
-        let within = desired <= limit;
-        if !within {
-            self.hit = Some(bound);
+    /// What is beyond a bound ends the instance: a module that is only told no could hide that it asked.
+    fn within(&mut self, desired: usize, limit: usize, bound: Bound) -> wasmtime::Result<bool> {
+        if desired <= limit {
+            return Ok(true);
         }
-        within
+        self.hit = Some(bound);
+        Err(wasmtime::Error::msg(format!("more than its {bound}")))
     }
 }
 
@@ -141,11 +142,9 @@ impl ResourceLimiter for Warden {
         _: Option<usize>,
     ) -> wasmtime::Result<bool> {
         let memory = self.memory.saturating_add(desired.saturating_sub(current));
-        let within = self.within(memory, self.limits.memory, Bound::Memory);
-        if within {
-            self.memory = memory;
-        }
-        Ok(within)
+        self.within(memory, self.limits.memory, Bound::Memory)?;
+        self.memory = memory;
+        Ok(true)
     }
 
     fn table_growing(
@@ -154,7 +153,7 @@ impl ResourceLimiter for Warden {
         desired: usize,
         _: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        Ok(self.within(desired, self.limits.table_elements, Bound::Table))
+        self.within(desired, self.limits.table_elements, Bound::Table)
     }
 
     fn instances(&self) -> usize {
@@ -181,7 +180,7 @@ mod tests {
             ..Limits::default()
         });
         assert!(warden.memory_growing(0, 60, None).unwrap());
-        assert!(!warden.memory_growing(0, 60, None).unwrap());
+        assert!(warden.memory_growing(0, 60, None).is_err());
         assert!(warden.memory_growing(60, 100, None).unwrap());
         assert_eq!(warden.hit, Some(Bound::Memory));
     }

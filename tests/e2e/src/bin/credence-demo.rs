@@ -95,6 +95,7 @@ fn options(arguments: &Arguments) -> Result<Options> {
     Ok(Options {
         credence: tools::credence()?,
         leaf_life: arguments.leaf_life,
+        ca_key: "p256",
         fate: if arguments.keep {
             Fate::MayStay
         } else {

@@ -23,6 +23,7 @@ pub(crate) fn options(leaf_life: Duration) -> Result<Options> {
     Ok(Options {
         credence: tools::fresh_credence()?,
         leaf_life,
+        ca_key: "p256",
         fate: Fate::DiesWithUs,
     })
 }

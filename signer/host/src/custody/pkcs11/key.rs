@@ -1,7 +1,7 @@
 //! A key in a token.
 
-use super::{Pkcs11Error, is_lost, token::Token};
-use crate::custody::Role;
+use super::{Pkcs11Error, may_be_lost, token::Token};
+use crate::{custody::Role, possession::is_own_signature};
 use credence_ca::{
     csr::OwnRequest,
     custody::{Custody, CustodyError},
@@ -151,14 +151,14 @@ impl Pkcs11Key {
         Ok(Open { session, key })
     }
 
-    /// Signs; if the session is lost, once more in a new one.
+    /// Signs; if that fails, once more in a new session.
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, CustodyError> {
         let mut held = self.session.lock().unwrap_or_else(PoisonError::into_inner);
         let mut signature = self.sign_in(&mut held, message);
         if let Err(error) = &signature
-            && is_lost(error)
+            && may_be_lost(error)
         {
-            tracing::warn!(key = %self.label, %error, "the token's session is lost; logging in anew");
+            tracing::warn!(key = %self.label, %error, "the token did not sign; logging in anew");
             *held = None;
             signature = self.sign_in(&mut held, message);
         }
@@ -172,12 +172,19 @@ impl Pkcs11Key {
         };
         let sign =
             |mechanism: &Mechanism<'_>, data: &[u8]| open.session.sign(mechanism, open.key, data);
-        Ok(match self.public.kind() {
+        let signature = match self.public.kind() {
             KeyKind::P256 => ecdsa_value(&sign(&Mechanism::Ecdsa, &Sha256::digest(message))?),
             KeyKind::P384 => ecdsa_value(&sign(&Mechanism::Ecdsa, &Sha384::digest(message))?),
             KeyKind::Ed25519 => sign(&eddsa(), message)?,
             KeyKind::Rsa(_) => sign(&Mechanism::Sha256RsaPkcs, message)?,
-        })
+        };
+        // A library that was started anew gives its numbers out again: a session and an object that
+        // are remembered may be another key's by now. And a fault in RSA may give the key away.
+        if is_own_signature(&self.public, message, &signature) {
+            Ok(signature)
+        } else {
+            Err(Pkcs11Error::WrongSignature(self.label.clone()))
+        }
     }
 }
 
