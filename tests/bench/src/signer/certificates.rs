@@ -14,10 +14,7 @@ use super::{
 pub(super) fn one_thread(ca: &BenchCa, effort: Effort, figures: &mut Figures) -> Result<()> {
     let mut native = Task::new(effort.slice, || ca.native())?;
     let mut fresh = Task::new(effort.slice, || ca.fresh())?;
-    let both = by_turns(
-        effort.rounds,
-        [&mut || native.turn(), &mut || fresh.turn()],
-    )?;
+    let both = by_turns(effort.rounds, [&mut || native.turn(), &mut || fresh.turn()])?;
     let name = ca.name();
     compare(
         figures,
@@ -75,7 +72,15 @@ pub(super) fn steps(ca: &BenchCa, effort: Effort, figures: &mut Figures) -> Resu
         Ok(guard::check_certificate(proposal.clone(), &issuance)?)
     })?;
     let mut signature = Task::new(slice, || Ok(ca.key().sign_certificate(&checked)?))?;
-    let [possession, decision, instantiate, sandboxed, plain, guarded, signature] = by_turns(
+    let [
+        possession,
+        decision,
+        instantiate,
+        sandboxed,
+        plain,
+        guarded,
+        signature,
+    ] = by_turns(
         effort.rounds,
         [
             &mut || possession.turn(),

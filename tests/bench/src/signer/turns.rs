@@ -129,7 +129,11 @@ pub(super) fn on_two_threads<T>(
     thread::scope(|scope| {
         let (second, asked) = mpsc::channel();
         let (tell, told) = mpsc::channel();
-        scope.spawn(move || asked.into_iter().try_for_each(|which| tell.send(run(which))));
+        scope.spawn(move || {
+            asked
+                .into_iter()
+                .try_for_each(|which| tell.send(run(which)))
+        });
         let on_both = |which| -> Result<f64> {
             let before = Instant::now();
             second.send(which)?;
