@@ -1,13 +1,16 @@
 //! `credence_signer.wasm`: the component's edge around `credence-signer-core`.
 #![allow(
     unsafe_code,
-    reason = "the exports that wit-bindgen generates are unsafe extern functions"
+    reason = "the exports that wit-bindgen generates are unsafe extern functions, and an allocator is unsafe by nature"
 )]
 
 use credence_signer_core::{
     propose,
     wit::{self, Guest, exports::credence::signer::certificates as contract},
 };
+
+#[cfg(any(test, target_family = "wasm"))]
+mod memory;
 
 struct Component;
 

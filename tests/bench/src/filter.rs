@@ -1,8 +1,8 @@
 //! `credence-bench filter`: what the filter costs in Envoy.
 
-use std::{fs, path::Path, time::Duration};
+use std::{path::Path, time::Duration};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use credence_e2e::tools;
 
 use crate::{
@@ -104,7 +104,7 @@ pub async fn run(plan: &Plan, out: &Path) -> Result<()> {
             println!("  {target}");
         }
     }
-    write(out, &entries)
+    report::write(out, &entries)
 }
 
 fn progress(what: &str) {
@@ -211,15 +211,4 @@ fn print_crossing(results: &Results) {
             );
         }
     }
-}
-
-/// Written aside and moved in, so that what stands there is always whole.
-fn write(out: &Path, entries: &[Entry]) -> Result<()> {
-    let folder = out.parent().context("an output file in a folder")?;
-    fs::create_dir_all(folder)?;
-    let aside = out.with_extension("json.new");
-    fs::write(&aside, serde_json::to_string_pretty(entries)? + "\n")?;
-    fs::rename(&aside, out)?;
-    println!("\nwritten: {}", out.display());
-    Ok(())
 }

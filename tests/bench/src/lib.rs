@@ -18,6 +18,7 @@ pub mod report;
 pub mod rounds;
 pub mod scripted;
 pub mod server;
+pub mod signer;
 pub mod stats;
 pub mod targets;
 pub mod usage;

@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use credence_bench::filter::{self, Plan};
+use credence_bench::{
+    filter::{self, Plan},
+    signer,
+};
 
 /// Measures what Credence costs. docs/benchmarks.md says how to read it.
 #[derive(Debug, Parser)]
@@ -31,6 +34,21 @@ enum Bench {
         #[arg(long)]
         rounds: Option<usize>,
     },
+    /// The signer's sandbox, beside the same logic without one
+    Signer {
+        /// Where the JSON list goes
+        #[arg(long, default_value = "target/bench/signer.json")]
+        out: PathBuf,
+        /// Fewer rounds: under a minute, and more noise
+        #[arg(long)]
+        quick: bool,
+        /// Only this case and what it is compared with (p256, p256-2t, instantiate, daemon ...; repeatable)
+        #[arg(long, value_name = "CASE")]
+        only: Vec<String>,
+        /// Rounds, in place of the default
+        #[arg(long)]
+        rounds: Option<usize>,
+    },
 }
 
 /// One thread: the load takes one core at most and leaves the rest to Envoy.
@@ -47,6 +65,20 @@ async fn main() -> Result<()> {
             plan.effort.rounds = rounds.unwrap_or(plan.effort.rounds);
             plan.only = only;
             filter::run(&plan, &out).await
+        }
+        Bench::Signer {
+            out,
+            quick,
+            only,
+            rounds,
+        } => {
+            let mut effort = if quick {
+                signer::Effort::quick()
+            } else {
+                signer::Effort::full()
+            };
+            effort.rounds = rounds.unwrap_or(effort.rounds);
+            signer::run(&signer::Plan { effort, only }, &out)
         }
     }
 }

@@ -1,7 +1,8 @@
 //! The figures as a list for machines and as a table for people.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, fs, path::Path};
 
+use anyhow::{Context as _, Result};
 use serde::Serialize;
 
 use crate::{
@@ -133,6 +134,20 @@ pub fn clocks_differ_by(results: &Results) -> Option<f64> {
     let exact: f64 = rounds().map(|round| round.cpu_us).sum();
     let ticked: f64 = rounds().map(|round| round.cpu_ticked_us).sum();
     (exact > 0.0).then(|| (ticked - exact) / exact * 100.0)
+}
+
+/// The list as a file for machines. Written aside and moved in, so that what stands there is always whole.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn write(out: &Path, entries: &[Entry]) -> Result<()> {
+    let folder = out.parent().context("an output file in a folder")?;
+    fs::create_dir_all(folder)?;
+    let aside = out.with_extension("json.new");
+    fs::write(&aside, serde_json::to_string_pretty(entries)? + "\n")?;
+    fs::rename(&aside, out)?;
+    println!("\nwritten: {}", out.display());
+    Ok(())
 }
 
 #[cfg(test)]

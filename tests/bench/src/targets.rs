@@ -9,6 +9,8 @@ use crate::{rounds::Results, scripted, stats::Spread};
 pub enum Limit {
     /// It may be this.
     AtMost(f64),
+    /// It has to be this.
+    AtLeast(f64),
     /// It has to stay under this.
     Below(f64),
 }
@@ -17,6 +19,7 @@ impl Limit {
     fn holds(self, figure: f64) -> bool {
         match self {
             Self::AtMost(limit) => figure <= limit,
+            Self::AtLeast(limit) => figure >= limit,
             Self::Below(limit) => figure < limit,
         }
     }
@@ -26,6 +29,7 @@ impl fmt::Display for Limit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::AtMost(limit) => write!(f, "at most {limit}"),
+            Self::AtLeast(limit) => write!(f, "at least {limit}"),
             Self::Below(limit) => write!(f, "below {limit}"),
         }
     }

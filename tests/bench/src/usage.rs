@@ -54,6 +54,16 @@ pub fn anonymous_mib(pid: u32) -> Result<f64> {
     anonymous(&status).context("no RssAnon in /proc/<pid>/status")
 }
 
+/// KiB of a process that are in memory now, what files back included. By its page tables: the VmRSS of
+/// `status` is kept for each CPU and added up only now and then.
+///
+/// # Errors
+/// If the process is gone.
+pub fn resident_kib(pid: u32) -> Result<f64> {
+    let maps = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
+    kib(&maps, "Rss:").context("no Rss in /proc/<pid>/smaps_rollup")
+}
+
 /// The 14th and 15th field; the second, the name, may hold blanks and parentheses itself.
 fn user_and_system(stat: &str) -> Option<Duration> {
     let (_, after_name) = stat.rsplit_once(')')?;
@@ -70,9 +80,12 @@ fn run_time(schedstat: &str) -> Option<Duration> {
 }
 
 fn anonymous(status: &str) -> Option<f64> {
-    let line = status.lines().find(|line| line.starts_with("RssAnon:"))?;
-    let kib: f64 = line.split_whitespace().nth(1)?.parse().ok()?;
-    Some(kib / 1024.0)
+    Some(kib(status, "RssAnon:")? / 1024.0)
+}
+
+fn kib(status: &str, field: &str) -> Option<f64> {
+    let line = status.lines().find(|line| line.starts_with(field))?;
+    line.split_whitespace().nth(1)?.parse().ok()
 }
 
 #[cfg(test)]
@@ -103,5 +116,6 @@ mod tests {
         let after = CpuTime::of(std::process::id()).unwrap();
         assert!(after.exact >= before.exact && after.ticked >= before.ticked);
         assert!(anonymous_mib(std::process::id()).unwrap() > 0.0);
+        assert!(resident_kib(std::process::id()).unwrap() > 0.0);
     }
 }

@@ -5,18 +5,51 @@
 
 use crate::{Rejection, Request};
 use x509_parser::{
-    asn1_rs::Tag,
+    asn1_rs::{Oid, Tag},
     certification_request::X509CertificationRequest,
     cri_attributes::ParsedCriAttribute,
     extensions::{BasicConstraints, ExtendedKeyUsage, GeneralName, KeyUsage, ParsedExtension},
+    oid_registry::{
+        OID_EC_P256, OID_KEY_TYPE_EC_PUBLIC_KEY, OID_NIST_EC_P384, OID_PKCS1_RSAENCRYPTION,
+        OID_SIG_ED25519,
+    },
     prelude::FromDer,
+    x509::AlgorithmIdentifier,
 };
+
+/// What kind of key a request has, by RFC 5480 §2.1.1, RFC 8410 §3 and RFC 3279 §2.3.1.
+#[derive(Debug)]
+pub(crate) enum KeyAlgorithm {
+    P256,
+    P384,
+    Ed25519,
+    Rsa,
+    /// Another one, by its object identifier.
+    Other(String),
+}
+
+impl KeyAlgorithm {
+    fn of(algorithm: &AlgorithmIdentifier<'_>) -> Self {
+        let parameters = algorithm.parameters.as_ref();
+        let curve = parameters.filter(|p| p.tag() == Tag::Oid);
+        let curve = curve.and_then(|p| p.as_oid().ok());
+        match (&algorithm.algorithm, curve.as_ref()) {
+            (key, Some(curve)) if *key == OID_KEY_TYPE_EC_PUBLIC_KEY => match curve {
+                curve if *curve == OID_EC_P256 => Self::P256,
+                curve if *curve == OID_NIST_EC_P384 => Self::P384,
+                _ => Self::Other(key.to_id_string()),
+            },
+            (key, None) if *key == OID_SIG_ED25519 => Self::Ed25519,
+            (key, None) if *key == OID_PKCS1_RSAENCRYPTION => Self::Rsa,
+            (other, _) => Self::Other(other.to_id_string()),
+        }
+    }
+}
 
 /// The parts of a request that matter to its content.
 #[derive(Debug)]
 pub(crate) struct Asked {
-    /// The AlgorithmIdentifier's object identifier and its curve, dotted.
-    pub(crate) key_algorithm: (String, Option<String>),
+    pub(crate) algorithm: KeyAlgorithm,
     /// The octets of subjectPublicKey.
     pub(crate) key: Vec<u8>,
     uris: Vec<String>,
@@ -35,16 +68,8 @@ pub(crate) fn read(csr: &[u8]) -> Result<Asked, Rejection> {
         return Err(malformed(&format!("{} bytes follow it", rest.len())));
     }
     let info = &csr.certification_request_info;
-    let algorithm = &info.subject_pki.algorithm;
-    let parameters = algorithm.parameters.as_ref();
-    let curve = parameters.filter(|p| p.tag() == Tag::Oid);
     let mut asked = Asked {
-        key_algorithm: (
-            algorithm.algorithm.to_id_string(),
-            curve
-                .and_then(|p| p.as_oid().ok())
-                .map(|o| o.to_id_string()),
-        ),
+        algorithm: KeyAlgorithm::of(&info.subject_pki.algorithm),
         key: info.subject_pki.subject_public_key.data.to_vec(),
         uris: Vec::new(),
         dns_names: Vec::new(),
@@ -57,7 +82,7 @@ pub(crate) fn read(csr: &[u8]) -> Result<Asked, Rejection> {
         match attribute.parsed_attribute() {
             ParsedCriAttribute::ExtensionRequest(requested) => {
                 for extension in &requested.extensions {
-                    asked.take(&extension.oid.to_id_string(), extension.parsed_extension());
+                    asked.take(&extension.oid, extension.parsed_extension());
                 }
             }
             // RFC 2985 §5.4.1: meant for revocation by the subject; says nothing about content
@@ -71,7 +96,7 @@ pub(crate) fn read(csr: &[u8]) -> Result<Asked, Rejection> {
 }
 
 impl Asked {
-    fn take(&mut self, oid: &str, extension: &ParsedExtension<'_>) {
+    fn take(&mut self, oid: &Oid<'_>, extension: &ParsedExtension<'_>) {
         match extension {
             ParsedExtension::SubjectAlternativeName(san) => {
                 san.general_names
@@ -83,7 +108,9 @@ impl Asked {
             ParsedExtension::ExtendedKeyUsage(usage) => self.take_extended_usage(usage),
             // derived from the key in any case
             ParsedExtension::SubjectKeyIdentifier(_) => {}
-            _ => self.not_granted.push(format!("extension {oid}")),
+            _ => self
+                .not_granted
+                .push(format!("extension {}", oid.to_id_string())),
         }
     }
 

@@ -4,6 +4,7 @@
 //! certificate. `credence_signer.wasm` is this behind the component of `signer/wit`.
 
 mod asked;
+mod der;
 mod issuer;
 mod request;
 mod splice;

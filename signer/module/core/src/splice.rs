@@ -3,8 +3,7 @@
 //! rcgen writes names from attributes, one of each kind, and cannot write every name that a
 //! corporate CA bears. So it is given an empty one, and the issuer's own is put in its place.
 
-/// The tag of a SEQUENCE.
-const SEQUENCE: u8 = 0x30;
+use crate::der::{SEQUENCE, contents, element};
 
 /// A TBSCertificate with another issuer: the fourth of its fields (RFC 5280 §4.1). None if the
 /// octets are not a TBSCertificate.
@@ -16,32 +15,6 @@ pub(crate) fn with_issuer(tbs: &[u8], name: &[u8]) -> Option<Vec<u8>> {
     let (_issuer, after) = element(after)?;
     rest.is_empty()
         .then(|| sequence(&[version, serial, algorithm, name, after].concat()))
-}
-
-/// The next element, whole, and what follows it.
-fn element(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (header, length) = header(bytes)?;
-    bytes.split_at_checked(header.checked_add(length)?)
-}
-
-/// What is in the next element, and what follows it.
-fn contents(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (header, _) = header(bytes)?;
-    let (whole, rest) = element(bytes)?;
-    Some((whole.get(header..)?, rest))
-}
-
-/// The lengths of header and contents. rcgen's own output is read, so this may be brief.
-fn header(bytes: &[u8]) -> Option<(usize, usize)> {
-    let first = usize::from(*bytes.get(1)?);
-    if first < 0x80 {
-        return Some((2, first));
-    }
-    let digits = bytes.get(2..2 + (first & 0x7f))?;
-    let length = digits.iter().try_fold(0_usize, |sum, d| {
-        sum.checked_mul(256)?.checked_add((*d).into())
-    })?;
-    Some((2 + digits.len(), length))
 }
 
 fn sequence(contents: &[u8]) -> Vec<u8> {

@@ -3,7 +3,11 @@
 //! rcgen signs what it writes. The key given to it here has no private half: it keeps the octets
 //! that it is asked to sign, and those are the proposal.
 
-use crate::{Profile, Rejection, Request, SignatureAlgorithm, asked::Asked, issuer, splice};
+use crate::{
+    Profile, Rejection, Request, SignatureAlgorithm,
+    asked::{Asked, KeyAlgorithm},
+    issuer, splice,
+};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, DnValue,
     ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyUsagePurpose, PublicKeyData, SanType,
@@ -29,8 +33,14 @@ pub(crate) fn build(request: &Request, asked: &Asked) -> Result<Vec<u8>, Rejecti
         (Some(der), profile) if profile != Profile::Root => {
             let issuer = issuer::read(der)?;
             let nobody = DistinguishedName::new();
-            let tbs = write(request, &params, &subject_key, nobody, issuer.key_id)?;
-            splice::with_issuer(&tbs, &issuer.name)
+            let tbs = write(
+                request,
+                &params,
+                &subject_key,
+                nobody,
+                issuer.key_id.to_vec(),
+            )?;
+            splice::with_issuer(&tbs, issuer.name)
                 .ok_or_else(|| invalid(&"rcgen wrote no TBSCertificate"))
         }
         _ => Err(invalid(
@@ -171,16 +181,14 @@ struct SubjectKey {
 
 impl SubjectKey {
     fn new(asked: &Asked) -> Result<Self, Rejection> {
-        let (algorithm, parameters) = (
-            asked.key_algorithm.0.as_str(),
-            asked.key_algorithm.1.as_deref(),
-        );
-        let algorithm = match (algorithm, parameters) {
-            ("1.2.840.10045.2.1", Some("1.2.840.10045.3.1.7")) => &rcgen::PKCS_ECDSA_P256_SHA256,
-            ("1.2.840.10045.2.1", Some("1.3.132.0.34")) => &rcgen::PKCS_ECDSA_P384_SHA384,
-            ("1.3.101.112", None) => &rcgen::PKCS_ED25519,
-            ("1.2.840.113549.1.1.1", None) => &rcgen::PKCS_RSA_SHA256,
-            (other, _) => return Err(Rejection::UnsupportedKey(format!("algorithm {other}"))),
+        let algorithm = match &asked.algorithm {
+            KeyAlgorithm::P256 => &rcgen::PKCS_ECDSA_P256_SHA256,
+            KeyAlgorithm::P384 => &rcgen::PKCS_ECDSA_P384_SHA384,
+            KeyAlgorithm::Ed25519 => &rcgen::PKCS_ED25519,
+            KeyAlgorithm::Rsa => &rcgen::PKCS_RSA_SHA256,
+            KeyAlgorithm::Other(other) => {
+                return Err(Rejection::UnsupportedKey(format!("algorithm {other}")));
+            }
         };
         Ok(Self {
             octets: asked.key.clone(),

@@ -1,0 +1,81 @@
+//! What was measured, by case and metric.
+
+use std::fmt::Write as _;
+
+use anyhow::{Context as _, Result};
+
+use crate::{
+    report::{Entry, with_quartiles},
+    stats::Spread,
+};
+
+/// A list of figures.
+#[derive(Debug, Clone, Default)]
+pub struct Figures(Vec<Figure>);
+
+#[derive(Debug, Clone)]
+struct Figure {
+    case: String,
+    metric: String,
+    unit: &'static str,
+    spread: Spread,
+}
+
+impl Figures {
+    /// Adds one, of all its turns.
+    ///
+    /// # Errors
+    /// If there are none.
+    pub fn add(
+        &mut self,
+        case: &str,
+        metric: &str,
+        unit: &'static str,
+        turns: impl IntoIterator<Item = f64>,
+    ) -> Result<()> {
+        let spread = Spread::of(turns).with_context(|| format!("{case} was not measured"))?;
+        self.0.push(Figure {
+            case: case.to_owned(),
+            metric: metric.to_owned(),
+            unit,
+            spread,
+        });
+        Ok(())
+    }
+
+    /// One of them.
+    #[must_use]
+    pub fn spread(&self, case: &str, metric: &str) -> Option<Spread> {
+        let is = |figure: &&Figure| figure.case == case && figure.metric == metric;
+        self.0.iter().find(is).map(|figure| figure.spread)
+    }
+
+    /// For machines.
+    #[must_use]
+    pub fn entries(&self) -> Vec<Entry> {
+        let entries = |f: &Figure| with_quartiles(&f.case, &f.metric, f.unit, f.spread);
+        self.0.iter().flat_map(entries).collect()
+    }
+
+    /// For people: Markdown.
+    #[must_use]
+    pub fn table(&self) -> String {
+        let mut table =
+            String::from("| case | figure | median | quartiles | unit |\n|---|---|---:|---|---|\n");
+        for Figure {
+            case,
+            metric,
+            unit,
+            spread,
+        } in &self.0
+        {
+            let Spread { low, median, high } = spread;
+            // Writing to a String cannot fail.
+            let _ = writeln!(
+                table,
+                "| {case} | {metric} | {median:.2} | {low:.2} to {high:.2} | {unit} |"
+            );
+        }
+        table
+    }
+}
