@@ -3,17 +3,17 @@
 use crate::error::Refusal;
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
-    net::sockopt::socket_peercred,
     process::{Pid, PidfdFlags, pidfd_open},
 };
 use sha2::{Digest as _, Sha256};
 use std::{
     fs::{self, File},
     io::{self, Read as _},
-    os::fd::{AsFd, OwnedFd},
+    os::fd::OwnedFd,
     path::PathBuf,
     sync::Arc,
 };
+use tokio::net::UnixStream;
 
 /// The longest executable that is hashed, in octets.
 const LONGEST: u64 = 512 << 20;
@@ -52,12 +52,12 @@ impl PeerCredentials {
     ///
     /// # Errors
     /// If the system does not know who is at the other end.
-    pub fn of(socket: impl AsFd) -> io::Result<Self> {
-        let credentials = socket_peercred(socket)?;
+    pub fn of(socket: &UnixStream) -> io::Result<Self> {
+        let credentials = socket.peer_cred()?;
         Ok(Self {
-            uid: credentials.uid.as_raw(),
-            gid: credentials.gid.as_raw(),
-            process: Process::hold(credentials.pid),
+            uid: credentials.uid(),
+            gid: credentials.gid(),
+            process: credentials.pid().and_then(Process::hold),
         })
     }
 
@@ -70,7 +70,11 @@ impl PeerCredentials {
 }
 
 impl Process {
-    fn hold(id: Pid) -> Option<Self> {
+    /// The kernel says 0 of a process in a PID namespace that is not seen from here.
+    fn hold(number: i32) -> Option<Self> {
+        let id = Some(number)
+            .filter(|number| *number > 0)
+            .and_then(Pid::from_raw)?;
         let handle = pidfd_open(id, PidfdFlags::empty()).ok()?;
         Some(Self {
             id,
@@ -129,5 +133,21 @@ fn hash(file: File) -> Result<[u8; 32], Refusal> {
             return Err(Refusal::Process("what it runs is too long to be hashed"));
         }
         digest.update(part);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_that_is_no_process_is_none() {
+        for number in [0, -1, i32::MIN, i32::MAX] {
+            assert!(Process::hold(number).is_none(), "{number}");
+        }
+        let own = i32::try_from(std::process::id()).unwrap();
+        let process = Process::hold(own).unwrap();
+        assert!(process.is_alive());
+        assert_eq!(process.id(), own);
     }
 }
