@@ -41,7 +41,7 @@ impl Stamp {
     }
 }
 
-type Parse<T> = fn(Vec<u8>) -> Result<T, String>;
+type Parse<T> = fn(&[u8]) -> Result<T, String>;
 
 pub(crate) struct Watched<T> {
     path: PathBuf,
@@ -105,7 +105,7 @@ impl<T> Watched<T> {
             Err(error) => Err(error.to_string()),
             Ok((stamp, bytes)) => {
                 seen.stamp = Some(stamp);
-                self.parse(bytes)
+                self.parse(&bytes)
             }
         };
         match parsed {
@@ -119,7 +119,7 @@ impl<T> Watched<T> {
         }
     }
 
-    fn parse(&self, bytes: Vec<u8>) -> Result<T, String> {
+    fn parse(&self, bytes: &[u8]) -> Result<T, String> {
         if bytes.len() as u64 > self.longest {
             return Err(format!("is longer than {} octets", self.longest));
         }
@@ -154,8 +154,8 @@ mod tests {
     use super::*;
     use std::fs;
 
-    fn number(bytes: Vec<u8>) -> Result<u64, String> {
-        String::from_utf8(bytes)
+    fn number(bytes: &[u8]) -> Result<u64, String> {
+        std::str::from_utf8(bytes)
             .ok()
             .and_then(|text| text.trim().parse().ok())
             .ok_or_else(|| "is not a number".into())

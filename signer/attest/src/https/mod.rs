@@ -174,9 +174,9 @@ fn causes(error: &(dyn std::error::Error + 'static)) -> String {
     text
 }
 
-fn from_pem(pem: Vec<u8>) -> Result<Http, String> {
+fn from_pem(pem: &[u8]) -> Result<Http, String> {
     let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(&pem) {
+    for certificate in CertificateDer::pem_slice_iter(pem) {
         let certificate = certificate.map_err(|e| format!("is not PEM: {e}"))?;
         roots.add(certificate).map_err(|e| e.to_string())?;
     }

@@ -41,7 +41,7 @@ impl Keys {
     /// keys before it stay.
     #[must_use]
     pub fn file(path: PathBuf) -> Self {
-        let parse = |bytes: Vec<u8>| KeySet::parse(&bytes).map_err(|e| e.to_string());
+        let parse = |bytes: &[u8]| KeySet::parse(bytes).map_err(|e| e.to_string());
         let longest = u64::try_from(LONGEST_SET).unwrap_or(u64::MAX);
         Self(Source::File(Watched::new(path, longest, parse)))
     }

@@ -237,9 +237,9 @@ impl KubernetesAttestor {
     }
 }
 
-fn read_token(bytes: Vec<u8>) -> Result<Token, String> {
-    let text = String::from_utf8(bytes).map_err(|_| "is not a token")?;
-    Token::new(text).map_err(|why| why.to_string())
+fn read_token(bytes: &[u8]) -> Result<Token, String> {
+    let text = std::str::from_utf8(bytes).map_err(|_| "is not a token")?;
+    Token::new(text.to_owned()).map_err(|why| why.to_string())
 }
 
 impl Attestor for KubernetesAttestor {

@@ -65,7 +65,7 @@ async fn a_token_is_good_once() {
     assert_eq!(found.proof.fingerprint, Some(*token(1).hash().octets()));
     assert_eq!(found.renewal, None);
     let text = token(1).to_text();
-    assert!(!format!("{found:?}").contains(&text[16..]));
+    assert!(!format!("{found:?}").contains(text.rsplit_once("-1-").unwrap().1));
     let again = refusal(&attestor, &presents(&token(1)), now()).await;
     assert_eq!(again, Refusal::JoinTokenState("it was used before"));
 }
@@ -105,7 +105,11 @@ async fn a_mistyped_token_is_not_used_up() {
     let mut mistyped = text.to_string();
     let last = if mistyped.ends_with('A') { "B" } else { "A" };
     mistyped.replace_range(mistyped.len() - 5..mistyped.len() - 4, last);
-    for bad in [mistyped.as_str(), &text[..50], "credence-join-9-x"] {
+    for bad in [
+        mistyped.as_str(),
+        text.get(..50).unwrap(),
+        "credence-join-9-x",
+    ] {
         let why = refusal(&attestor, &bearer(bad), now()).await;
         assert!(matches!(why, Refusal::JoinToken(_)), "{why}");
     }

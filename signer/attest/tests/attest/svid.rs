@@ -48,6 +48,9 @@ impl Lineages for Records {
     }
 }
 
+/// A change to a leaf before it is signed.
+type Twist = fn(&mut CertificateParams);
+
 struct World {
     root: Authority,
     issuer: Authority,
@@ -174,19 +177,19 @@ async fn a_leaf_is_looked_at_again() {
     let world = World::new();
     let attestor = world.attestor();
     let other = "spiffe://example.org/other";
-    let twists: [(&str, fn(&mut CertificateParams)); 9] = [
+    let twists: [(&str, Twist); 9] = [
         ("a CA's", |p| {
-            p.is_ca = IsCa::Ca(BasicConstraints::Unconstrained)
+            p.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         }),
         ("no key usage", |p| p.key_usages.clear()),
         ("signs certificates", |p| {
-            p.key_usages.push(KeyUsagePurpose::KeyCertSign)
+            p.key_usages.push(KeyUsagePurpose::KeyCertSign);
         }),
         ("signs lists", |p| {
-            p.key_usages.push(KeyUsagePurpose::CrlSign)
+            p.key_usages.push(KeyUsagePurpose::CrlSign);
         }),
         ("signs nothing", |p| {
-            p.key_usages = vec![KeyUsagePurpose::KeyAgreement]
+            p.key_usages = vec![KeyUsagePurpose::KeyAgreement];
         }),
         ("for servers only", |p| {
             p.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
@@ -196,7 +199,7 @@ async fn a_leaf_is_looked_at_again() {
         }),
         ("no name", |p| p.subject_alt_names.clear()),
         ("a trust domain's", |p| {
-            p.subject_alt_names = vec![uri("spiffe://example.org")]
+            p.subject_alt_names = vec![uri("spiffe://example.org")];
         }),
     ];
     for (what, twist) in twists {

@@ -6,7 +6,7 @@ struct Table(BTreeMap<String, String>);
 
 impl Facts for Table {
     fn value(&self, variable: &Variable) -> Option<Cow<'_, str>> {
-        self.0.get(&variable.to_string()).map(|v| v.into())
+        self.0.get(&variable.to_string()).map(Into::into)
     }
 }
 
