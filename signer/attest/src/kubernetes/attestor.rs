@@ -28,9 +28,6 @@ use tokio::sync::Semaphore;
 
 /// The longest answer of an API server, in octets: etcd keeps no larger object by default.
 const LONGEST_ANSWER: usize = 3 << 19;
-/// How many may be asked about at once.
-const AT_ONCE: usize = 64;
-
 /// Which API server is asked, and how.
 pub struct KubernetesSettings {
     /// The attestor's name.
@@ -47,10 +44,31 @@ pub struct KubernetesSettings {
     pub audiences: Vec<String>,
     /// How long an answer may take.
     pub timeout: Duration,
+    /// How much it is asked.
+    pub load: ServerLoad,
     /// Whom a token is of.
     pub template: Template,
     /// Dapr's control plane; needed where the template has a `dapr` variable.
     pub dapr: Option<ControlPlane>,
+}
+
+/// How much an API server is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ServerLoad {
+    /// How many callers it is asked about at once; at least one.
+    pub at_once: usize,
+    /// How long another may wait for a turn. Then the answer is that there is none now.
+    pub longest_wait: Duration,
+}
+
+impl Default for ServerLoad {
+    /// 64 at once; two seconds.
+    fn default() -> Self {
+        Self {
+            at_once: 64,
+            longest_wait: Duration::from_secs(2),
+        }
+    }
 }
 
 /// Why settings are refused.
@@ -84,7 +102,8 @@ pub struct KubernetesAttestor {
     audiences: Vec<String>,
     template: Template,
     dapr: Option<ControlPlane>,
-    permits: Semaphore,
+    turns: Semaphore,
+    longest_wait: Duration,
 }
 
 impl KubernetesAttestor {
@@ -113,7 +132,8 @@ impl KubernetesAttestor {
             audiences: settings.audiences,
             template: settings.template,
             dapr: settings.dapr.filter(|_| needs_pod),
-            permits: Semaphore::new(AT_ONCE),
+            turns: Semaphore::new(settings.load.at_once.clamp(1, Semaphore::MAX_PERMITS)),
+            longest_wait: settings.load.longest_wait,
         })
     }
 
@@ -125,7 +145,8 @@ impl KubernetesAttestor {
         if self.cluster.as_deref().is_some_and(|ours| ours != named) {
             return Err(Failure::NoEvidence);
         }
-        let _permit = self.permits.try_acquire().map_err(|_| Unavailable::Busy)?;
+        let turn = tokio::time::timeout(self.longest_wait, self.turns.acquire());
+        let _turn = turn.await.map_err(|_| Unavailable::Busy)?;
         let reviewed = self.review(token).await?;
         let identity = self.identity(&reviewed.account).await?;
         Ok(Attested {

@@ -4,7 +4,7 @@ mod attestor;
 mod pods;
 mod review;
 
-pub use attestor::{KubernetesAttestor, KubernetesError, KubernetesSettings};
+pub use attestor::{KubernetesAttestor, KubernetesError, KubernetesSettings, ServerLoad};
 pub use pods::ControlPlane;
 
 use crate::{

@@ -6,13 +6,16 @@ use crate::{
     unavailable,
 };
 use credence_attest::{
-    AttestError, Attestor as _, Claimed, HttpsUrl, NodeAgents, Panel, ProofKind, Refusal,
+    AttestError, Attested, Attestor as _, Claimed, HttpsUrl, NodeAgents, Panel, ProofKind, Refusal,
     Unavailable,
     identity::{domains::TrustDomains, template::Template},
-    kubernetes::{ControlPlane, KubernetesAttestor, KubernetesError, KubernetesSettings},
+    kubernetes::{
+        ControlPlane, KubernetesAttestor, KubernetesError, KubernetesSettings, ServerLoad,
+    },
 };
 use spiffe::TrustDomain;
 use std::{sync::Arc, time::Duration};
+use tokio::{sync::Semaphore, task::JoinHandle};
 
 const REVIEWS: &str = "/apis/authentication.k8s.io/v1/tokenreviews";
 const POD: &str = "/api/v1/namespaces/prod/pods/web-0";
@@ -45,6 +48,7 @@ fn settings(server: &Server) -> KubernetesSettings {
         cluster: None,
         audiences: vec!["istio-ca".into()],
         timeout: Duration::from_secs(20),
+        load: ServerLoad::default(),
         template: Template::istio(domain()),
         dapr: None,
     }
@@ -205,30 +209,78 @@ async fn our_own_token_is_read_again() {
     assert_eq!(shown, ["Bearer own-token", "Bearer renewed"]);
 }
 
-#[tokio::test]
-async fn no_more_than_so_many_are_asked_about_at_once() {
-    let server = Server::with(|_| Box::pin(std::future::pending())).await;
-    let attestor = Arc::new(attestor(&server));
-    let waiting: Vec<_> = (0..64)
-        .map(|_| {
-            let attestor = Arc::clone(&attestor);
-            tokio::spawn(async move { attestor.attest(&bearer("t"), now()).await })
+/// A server that answers when the test says so, and an attestor that asks it two questions at once.
+async fn gated(longest_wait: Duration) -> (Arc<Semaphore>, Server, Arc<KubernetesAttestor>) {
+    let gate = Arc::new(Semaphore::new(0));
+    let opened = Arc::clone(&gate);
+    let server = Server::with(move |_| {
+        let gate = Arc::clone(&opened);
+        Box::pin(async move {
+            gate.acquire().await.unwrap().forget();
+            (201, vouched())
         })
-        .collect();
-    // each is a question that hangs; the first that is too many is told at once
-    loop {
+    })
+    .await;
+    let load = ServerLoad {
+        at_once: 2,
+        longest_wait,
+    };
+    let settings = KubernetesSettings {
+        load,
+        ..settings(&server)
+    };
+    let attestor = Arc::new(KubernetesAttestor::new(settings).unwrap());
+    (gate, server, attestor)
+}
+
+/// Two questions, when the server has both.
+async fn two_asked(
+    attestor: &Arc<KubernetesAttestor>,
+    server: &Server,
+) -> Vec<JoinHandle<Result<Attested, AttestError>>> {
+    let ask = |_| {
+        let attestor = Arc::clone(attestor);
+        tokio::spawn(async move { attestor.attest(&bearer("t"), now()).await })
+    };
+    let asking = (0..2).map(ask).collect();
+    while server.asked().len() < 2 {
         tokio::task::yield_now().await;
-        if server.asked().len() == 64 {
-            break;
-        }
     }
+    asking
+}
+
+#[tokio::test]
+async fn a_busy_server_is_not_asked_more() {
+    let (gate, server, attestor) = gated(Duration::ZERO).await;
+    let asking = two_asked(&attestor, &server).await;
     let why = unavailable(attestor.as_ref(), &bearer("t"), now()).await;
     assert_eq!(why, Unavailable::Busy);
-    for task in waiting {
+    assert_eq!(server.asked().len(), 2);
+    // who hangs up gives the turn back
+    for task in asking {
         task.abort();
         assert!(task.await.unwrap_err().is_cancelled());
     }
-    assert_eq!(server.asked().len(), 64);
+    gate.add_permits(9);
+    assert!(attestor.attest(&bearer("t"), now()).await.is_ok());
+}
+
+#[tokio::test]
+async fn who_waits_for_a_turn_gets_it() {
+    let (gate, server, attestor) = gated(Duration::from_secs(20)).await;
+    let asking = two_asked(&attestor, &server).await;
+    let third = bearer("t");
+    let mut third = std::pin::pin!(attestor.attest(&third, now()));
+    tokio::select! {
+        biased;
+        found = &mut third => panic!("nobody has answered yet: {found:?}"),
+        () = std::future::ready(()) => {}
+    }
+    gate.add_permits(3);
+    assert!(third.await.is_ok());
+    for task in asking {
+        assert!(task.await.unwrap().is_ok());
+    }
 }
 
 #[tokio::test]
