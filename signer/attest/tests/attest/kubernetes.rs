@@ -6,38 +6,26 @@ use crate::{
     unavailable,
 };
 use credence_attest::{
-    AttestError, Attested, Attestor as _, Claimed, HttpsUrl, NodeAgents, Panel, ProofKind, Refusal,
-    Unavailable,
-    identity::{domains::TrustDomains, template::Template},
-    kubernetes::{
-        ControlPlane, KubernetesAttestor, KubernetesError, KubernetesSettings, ServerLoad,
-    },
+    AttestError, Attested, Attestor as _, HttpsUrl, ProofKind, Refusal, Unavailable,
+    identity::template::Template,
+    kubernetes::{KubernetesAttestor, KubernetesError, KubernetesSettings, ServerLoad},
 };
-use spiffe::TrustDomain;
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::Semaphore, task::JoinHandle};
 
-const REVIEWS: &str = "/apis/authentication.k8s.io/v1/tokenreviews";
-const POD: &str = "/api/v1/namespaces/prod/pods/web-0";
-const CONFIGURATION: &str = "/apis/dapr.io/v1alpha1/namespaces/prod/configurations/mesh";
+pub(crate) const REVIEWS: &str = "/apis/authentication.k8s.io/v1/tokenreviews";
 
 fn review(status: &str) -> String {
     format!(r#"{{"kind":"TokenReview","apiVersion":"authentication.k8s.io/v1","status":{status}}}"#)
 }
 
-fn vouched() -> String {
+pub(crate) fn vouched() -> String {
     review(
         r#"{"authenticated":true,"audiences":["istio-ca"],"user":{"username":"system:serviceaccount:prod:web","uid":"9","groups":["system:serviceaccounts"],"extra":{"authentication.kubernetes.io/pod-name":["web-0"],"authentication.kubernetes.io/pod-uid":["u-1"]}}}"#,
     )
 }
 
-fn pod(metadata: &str) -> String {
-    format!(
-        r#"{{"kind":"Pod","metadata":{{"name":"web-0","namespace":"prod","uid":"u-1"{metadata}}},"spec":{{"serviceAccountName":"web"}}}}"#
-    )
-}
-
-fn settings(server: &Server) -> KubernetesSettings {
+pub(crate) fn settings(server: &Server) -> KubernetesSettings {
     let token_file = server.ca_file.with_file_name("token");
     std::fs::write(&token_file, "own-token\n").unwrap();
     KubernetesSettings {
@@ -56,18 +44,6 @@ fn settings(server: &Server) -> KubernetesSettings {
 
 fn attestor(server: &Server) -> KubernetesAttestor {
     KubernetesAttestor::new(settings(server)).unwrap()
-}
-
-fn dapr(server: &Server) -> KubernetesAttestor {
-    KubernetesAttestor::new(KubernetesSettings {
-        template: Template::dapr(),
-        dapr: Some(ControlPlane {
-            namespace: "dapr-system".into(),
-            trust_domain: TrustDomain::new("cluster.local").unwrap(),
-        }),
-        ..settings(server)
-    })
-    .unwrap()
 }
 
 #[tokio::test]
@@ -302,92 +278,6 @@ async fn a_caller_of_another_cluster_and_a_join_token_are_left_to_others() {
     }
     assert!(server.asked().is_empty());
     assert!(attestor.attest(&from(Some("east")), now()).await.is_ok());
-}
-
-fn as_app(app: &str) -> credence_attest::Evidence {
-    let mut evidence = bearer("t");
-    evidence.claimed = Some(Claimed {
-        app_id: app.into(),
-        namespace: "prod".into(),
-        trust_domain: String::new(),
-    });
-    evidence
-}
-
-/// The path, and the trust domain from the pod's configuration, as sentry has it; through the panel, which holds the
-/// request's own words against that.
-#[tokio::test]
-async fn a_dapr_app_is_what_its_pod_says() {
-    let server = Server::start(|asked| match asked.path.as_str() {
-        REVIEWS => (201, vouched()),
-        POD => (
-            200,
-            pod(r#","annotations":{"dapr.io/app-id":"shop","dapr.io/config":"mesh"}"#),
-        ),
-        CONFIGURATION => (
-            200,
-            r#"{"kind":"Configuration","spec":{"accessControl":{"trustDomain":"shops.test"}}}"#
-                .into(),
-        ),
-        other => panic!("{other}"),
-    })
-    .await;
-    let domains = TrustDomains::new(TrustDomain::new("shops.test").unwrap(), []);
-    let panel = Panel::new(
-        vec![Arc::new(dapr(&server))],
-        domains,
-        NodeAgents::default(),
-    );
-    let found = panel.attest(&as_app("shop"), now()).await.unwrap();
-    assert_eq!(
-        found.identity.to_string(),
-        "spiffe://shops.test/ns/prod/shop"
-    );
-    let error = panel.attest(&as_app("bank"), now()).await.unwrap_err();
-    let expected = Refusal::ClaimedOther("spiffe://shops.test/ns/prod/shop".into());
-    assert!(matches!(error, AttestError::Refused { why, .. } if why == expected));
-    assert!(
-        server
-            .asked()
-            .iter()
-            .all(|a| a.authorization.as_deref() == Some("Bearer own-token"))
-    );
-}
-
-#[tokio::test]
-async fn a_pod_that_is_not_the_token_s_is_refused() {
-    let other_pod = pod("").replace("u-1", "u-2");
-    let other_account = pod("").replace(
-        r#""serviceAccountName":"web""#,
-        r#""serviceAccountName":"x""#,
-    );
-    for body in [other_pod, other_account] {
-        let server = Server::start(move |asked| match asked.path.as_str() {
-            REVIEWS => (201, vouched()),
-            _ => (200, body.clone()),
-        })
-        .await;
-        let why = refusal(&dapr(&server), &as_app("web-0"), now()).await;
-        assert!(matches!(why, Refusal::Pod(_)), "{why}");
-    }
-    let gone = Server::start(|asked| match asked.path.as_str() {
-        REVIEWS => (201, vouched()),
-        _ => (404, "{}".into()),
-    })
-    .await;
-    let why = refusal(&dapr(&gone), &as_app("web-0"), now()).await;
-    assert!(matches!(why, Refusal::Pod(_)), "{why}");
-    let unbound = vouched().replace("authentication.kubernetes.io/pod-uid", "x");
-    let unbound = Server::start(move |_| (201, unbound.clone())).await;
-    let why = refusal(&dapr(&unbound), &as_app("web-0"), now()).await;
-    assert!(matches!(why, Refusal::ServiceAccount(_)), "{why}");
-    let hidden = Server::start(|asked| match asked.path.as_str() {
-        REVIEWS => (201, vouched()),
-        _ => (403, "{}".into()),
-    })
-    .await;
-    let why = unavailable(&dapr(&hidden), &as_app("web-0"), now()).await;
-    assert!(matches!(why, Unavailable::OwnRights(_)), "{why}");
 }
 
 #[tokio::test]

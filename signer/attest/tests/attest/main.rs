@@ -7,7 +7,9 @@
     reason = "a test that cannot go on has to fail loudly"
 )]
 
+mod attacks;
 mod certs;
+mod dapr;
 mod join;
 mod jwks;
 mod jwt;
