@@ -139,6 +139,23 @@ fn hash(file: File) -> Result<[u8; 32], Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::process::{Command, Stdio};
+
+    /// The number of a process that has ended now is another's, here ours.
+    #[test]
+    fn a_number_that_was_given_to_another_is_seen() {
+        let mut child = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
+        let ended = Process::hold(child.id().try_into().unwrap()).unwrap();
+        assert!(ended.executable(false).is_ok());
+        drop(child.stdin.take());
+        assert!(child.wait().unwrap().success());
+        let own = Process::hold(std::process::id().try_into().unwrap()).unwrap();
+        let reused = Process {
+            id: own.id,
+            handle: ended.handle,
+        };
+        assert_eq!(reused.executable(false), Err(GONE));
+    }
 
     #[test]
     fn a_number_that_is_no_process_is_none() {
