@@ -1,5 +1,5 @@
 //! What the targets of the signer's half share: decisions of every profile and kind of key, the
-//! shipped module's proposals for them, and edits.
+//! shipped module's proposals for them, edits, and futures that never wait.
 
 use arbitrary::Arbitrary;
 use credence_ca::{
@@ -19,7 +19,12 @@ use credence_ca::{
 use credence_signer_core as module;
 use libfuzzer_sys::arbitrary;
 use spiffe::SpiffeId;
-use std::sync::LazyLock;
+use std::{
+    future::Future,
+    pin::pin,
+    sync::LazyLock,
+    task::{Context, Poll, Waker},
+};
 
 /// notBefore of everything.
 pub const START: u64 = 1_800_000_000;
@@ -201,5 +206,13 @@ impl Input {
             }
         }
         out
+    }
+}
+
+/// The output of a future that has nothing to wait for.
+pub fn at_once<T>(future: impl Future<Output = T>) -> T {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => output,
+        Poll::Pending => panic!("nothing here waits"),
     }
 }

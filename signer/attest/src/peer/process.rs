@@ -1,0 +1,170 @@
+//! The process at the other end of a Unix socket, and what it runs: the only place that looks at `/proc`.
+
+use crate::error::Refusal;
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    process::{Pid, PidfdFlags, pidfd_open},
+};
+use sha2::{Digest as _, Sha256};
+use std::{
+    fs::{self, File},
+    io::{self, Read as _},
+    os::fd::OwnedFd,
+    path::PathBuf,
+    sync::Arc,
+};
+use tokio::net::UnixStream;
+
+/// The longest executable that is hashed, in octets.
+const LONGEST: u64 = 512 << 20;
+const GONE: Refusal = Refusal::Process("it is gone");
+
+/// What the kernel says of the other end.
+#[derive(Debug, Clone)]
+pub struct PeerCredentials {
+    /// Its user when it connected.
+    pub uid: u32,
+    /// Its primary group when it connected.
+    pub gid: u32,
+    /// The process, where it can be held on to.
+    pub process: Option<Process>,
+}
+
+/// A process that cannot be taken for a later one with the same number.
+#[derive(Debug, Clone)]
+pub struct Process {
+    id: Pid,
+    handle: Arc<OwnedFd>,
+}
+
+/// The file that a process runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Executable {
+    /// What it is called in the process's own mount namespace: a container calls its files as it likes.
+    pub path: PathBuf,
+    /// SHA-256 of it, where that was asked for.
+    pub sha256: Option<[u8; 32]>,
+}
+
+impl PeerCredentials {
+    /// Of a connected Unix socket. To be called as soon as it is accepted: a process that has ended before, and
+    /// whose number was given to another, is not told apart.
+    ///
+    /// # Errors
+    /// If the system does not know who is at the other end.
+    pub fn of(socket: &UnixStream) -> io::Result<Self> {
+        let credentials = socket.peer_cred()?;
+        Ok(Self {
+            uid: credentials.uid(),
+            gid: credentials.gid(),
+            process: credentials.pid().and_then(Process::hold),
+        })
+    }
+
+    /// What it runs now.
+    pub(super) fn executable(&self, with_hash: bool) -> Result<Executable, Refusal> {
+        const UNSEEN: Refusal =
+            Refusal::Process("it is in another PID namespace, or not to be held");
+        self.process.as_ref().ok_or(UNSEEN)?.executable(with_hash)
+    }
+}
+
+impl Process {
+    /// The kernel says 0 of a process in a PID namespace that is not seen from here.
+    fn hold(number: i32) -> Option<Self> {
+        let id = Some(number)
+            .filter(|number| *number > 0)
+            .and_then(Pid::from_raw)?;
+        let handle = pidfd_open(id, PidfdFlags::empty()).ok()?;
+        Some(Self {
+            id,
+            handle: Arc::new(handle),
+        })
+    }
+
+    /// Its number.
+    #[must_use]
+    pub fn id(&self) -> i32 {
+        self.id.as_raw_nonzero().get()
+    }
+
+    /// Whether it still runs. A handle on a process becomes readable when it ends.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        let mut handles = [PollFd::new(&*self.handle, PollFlags::IN)];
+        let at_once = Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        poll(&mut handles, Some(&at_once)).is_ok_and(|ended| ended == 0)
+    }
+
+    fn executable(&self, with_hash: bool) -> Result<Executable, Refusal> {
+        let link = format!("/proc/{}/exe", self.id());
+        let cannot = |_| Refusal::Process("what it runs cannot be read");
+        // opened first: the file is held while its name and content are looked at
+        let file = File::open(&link).map_err(cannot)?;
+        let executable = Executable {
+            path: fs::read_link(&link).map_err(cannot)?,
+            sha256: with_hash.then(|| hash(file)).transpose()?,
+        };
+        // the number was this process's all along
+        if self.is_alive() {
+            Ok(executable)
+        } else {
+            Err(GONE)
+        }
+    }
+}
+
+fn hash(file: File) -> Result<[u8; 32], Refusal> {
+    const FAILED: Refusal = Refusal::Process("what it runs cannot be read");
+    let mut rest = file.take(LONGEST + 1);
+    let mut digest = Sha256::new();
+    let mut block = vec![0; 64 << 10];
+    let mut total = 0;
+    loop {
+        let read = rest.read(&mut block).map_err(|_| FAILED)?;
+        let Some(part) = block.get(..read).filter(|part| !part.is_empty()) else {
+            return Ok(digest.finalize().into());
+        };
+        total += part.len() as u64;
+        if total > LONGEST {
+            return Err(Refusal::Process("what it runs is too long to be hashed"));
+        }
+        digest.update(part);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::{Command, Stdio};
+
+    /// The number of a process that has ended now is another's, here ours.
+    #[test]
+    fn a_number_that_was_given_to_another_is_seen() {
+        let mut child = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
+        let ended = Process::hold(child.id().try_into().unwrap()).unwrap();
+        assert!(ended.executable(false).is_ok());
+        drop(child.stdin.take());
+        assert!(child.wait().unwrap().success());
+        let own = Process::hold(std::process::id().try_into().unwrap()).unwrap();
+        let reused = Process {
+            id: own.id,
+            handle: ended.handle,
+        };
+        assert_eq!(reused.executable(false), Err(GONE));
+    }
+
+    #[test]
+    fn a_number_that_is_no_process_is_none() {
+        for number in [0, -1, i32::MIN, i32::MAX] {
+            assert!(Process::hold(number).is_none(), "{number}");
+        }
+        let own = i32::try_from(std::process::id()).unwrap();
+        let process = Process::hold(own).unwrap();
+        assert!(process.is_alive());
+        assert_eq!(process.id(), own);
+    }
+}
