@@ -76,7 +76,7 @@ const DEV_HELP: &str = "\
 The configuration file is TOML; relative paths are relative to its folder:
 
   trust_domain = \"example.org\"
-  state_dir = \"state\"            # the CA's keys; made with mode 0700
+  state_dir = \"state\"            # the CA's keys and its ledger; made with mode 0700
   leaf_life = \"1h\"               # 5s to 7d; renewed at half of it
 
   [sandbox]                      # all of it may be left out; these are the defaults

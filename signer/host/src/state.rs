@@ -4,8 +4,10 @@
 //! STATE/lock            held while a daemon runs
 //! STATE/ca/root.pem     the trust anchor          STATE/ca/root.key
 //! STATE/ca/issuer.pem   what signs leaves         STATE/ca/issuer.key
+//! STATE/ledger.db       what was issued           STATE/ledger.key
 //! ```
-//! The `.key` files are not there if the keys are in a token.
+//! The `.key` files below `ca` are not there if the keys are in a token.
+//! The ledger is the binary's to open.
 //!
 //! The folder `ca` is made beside and moved into place whole, so that a crash leaves all of it
 //! or none.

@@ -45,6 +45,36 @@ fn a_takeover_is_these_octets() {
     assert_eq!(entry(0, event).encode(), octets);
 }
 
+/// The forms of what is one of several, of times and of what is left out.
+#[test]
+fn a_revocation_is_these_octets() {
+    use credence_ledger::entry::{By, Revoked, Subject};
+    let mut revoked = Revoked {
+        subject: Subject::Identity("a".into()),
+        reason: "b".into(),
+        by: By::Itself,
+        ends: None,
+    };
+    let head = [0x83, 0x03, 0x1a, 0x6b, 0x49, 0xd2, 0x00];
+    let octets = [
+        &head[..],
+        // Three fields: subject is number 1 with an array of one text, by is number 1 with none.
+        &[0xa3, 0x00, 0x82, 0x01, 0x81, 0x61, b'a'],
+        &[0x01, 0x61, b'b', 0x02, 0x82, 0x01, 0x80],
+    ];
+    assert_eq!(entry(0, revoked.clone()).encode(), octets.concat());
+    revoked.subject = Subject::Serial(credence_ca::serial::Serial::from_octets(&[5]).unwrap());
+    revoked.by = By::Uid(7);
+    revoked.ends = Some(at(0));
+    let octets = [
+        &head[..],
+        &[0xa4, 0x00, 0x82, 0x00, 0x81, 0x41, 5],
+        &[0x01, 0x61, b'b', 0x02, 0x82, 0x00, 0x81, 7],
+        &[0x03, 0x1a, 0x6b, 0x49, 0xd2, 0x00],
+    ];
+    assert_eq!(entry(0, revoked).encode(), octets.concat());
+}
+
 #[test]
 fn the_same_kinds_have_the_same_names_and_numbers_for_ever() {
     let names: Vec<_> = Kind::ALL

@@ -7,7 +7,7 @@ use crate::{
     octets::Digest,
 };
 use credence_ca::tbs::Tbs;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
 /// The port to the objects that a store keeps.
 pub trait Objects {
@@ -99,10 +99,11 @@ impl Certificates {
         let Some(digest) = issued.issuer else {
             return Ok(None);
         };
-        if !self.issuers.contains_key(&digest) {
-            self.issuers.insert(digest, fetch(objects, &digest)?);
-        }
-        Ok(self.issuers.get(&digest).map(Vec::as_slice))
+        let octets = match self.issuers.entry(digest) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => new.insert(fetch(objects, &digest)?),
+        };
+        Ok(Some(octets))
     }
 
     fn take_module(
