@@ -271,7 +271,8 @@ fn certificates_have_to_be_what_was_decided_and_made() {
     other_csr.csr.0[7] ^= 1;
     let mut no_tbs = issued(1);
     no_tbs.tbs = Vec::new().into();
-    let cases: Vec<(_, fn(&Wrong) -> bool)> = vec![
+    type Expected = fn(&Wrong) -> bool;
+    let cases: Vec<(_, Expected)> = vec![
         (other_serial, |w| *w == Wrong::Certificate("serial number")),
         (other_life, |w| *w == Wrong::Certificate("validity")),
         (no_tbs, |w| *w == Wrong::Certificate("form")),

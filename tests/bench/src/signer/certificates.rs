@@ -65,7 +65,7 @@ pub(super) fn steps(ca: &BenchCa, effort: Effort, figures: &mut Figures) -> Resu
     let slice = effort.slice / 2;
     let mut possession = Task::new(slice, || ca.prove())?;
     let mut decision = Task::new(slice, || ca.issuance(&request))?;
-    let mut instantiate = Task::new(slice, || Ok(drop(module.instance()?)))?;
+    let mut instantiate = Task::new(slice, || module.instance().map(drop).map_err(Into::into))?;
     let mut sandboxed = Task::new(slice, || Ok(module.propose(&asked)?))?;
     let mut plain = Task::new(slice, || BenchCa::propose(&ca.request(&issuance)))?;
     let mut guarded = Task::new(slice, || {

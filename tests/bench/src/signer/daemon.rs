@@ -42,6 +42,7 @@ fn config() -> Config {
         trust_domain: "example.org".to_owned(),
         leaf_life: "1h".to_owned(),
         identities: ["frontend", "backend"].map(str::to_owned).to_vec(),
+        sections: String::new(),
     }
 }
 

@@ -21,7 +21,9 @@ const TIMES: usize = 5;
 pub(super) fn measure(effort: Effort, figures: &mut Figures) -> Result<()> {
     let ca = BenchCa::new(P256)?;
     let module = ca.signer().module();
-    let mut task = Task::new(effort.slice, || Ok(drop(module.instance()?)))?;
+    let mut task = Task::new(effort.slice, || {
+        module.instance().map(drop).map_err(Into::into)
+    })?;
     let [turns] = by_turns(effort.rounds, [&mut || task.turn()])?;
     figures.add("instantiate", "us", "us", turns)?;
     let resident = (0..TIMES).map(|_| resident_kib());
