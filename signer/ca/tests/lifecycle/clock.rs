@@ -1,0 +1,153 @@
+//! Clocks that jump open no gate.
+
+use crate::{
+    ca::{Ca, HINT, LEAF, PATIENCE, SKEW, id},
+    gates::{rotated, rotating},
+};
+use credence_ca::lifecycle::{Event, Learns, Refused};
+
+const DAYS: i64 = 10 * 24 * 60 * 60;
+
+#[test]
+fn a_jump_ahead_ends_no_leaf_and_opens_no_gate() {
+    let mut ca = rotating();
+    ca.jump(DAYS);
+    assert_eq!(ca.shut()[..2], ["clock", "holders"]);
+    ca.jump(-DAYS);
+    assert_eq!(ca.shut(), ["holders"]);
+    let mut ca = rotated();
+    ca.jump(DAYS);
+    ca.pass(5 * HINT);
+    assert_eq!(
+        ca.shut_behind(),
+        ["clock", "issuers", "leaves", "refresh-hints"]
+    );
+}
+
+#[test]
+fn a_jump_back_opens_no_gate_either() {
+    let mut ca = rotating();
+    let bundle = ca.bundle();
+    ca.has("web", bundle);
+    ca.jump(-3600);
+    ca.has("db", bundle);
+    ca.pass(10 * HINT);
+    assert!(ca.shut().contains(&"clock"), "{:?}", ca.shut());
+    ca.jump(3600);
+    assert_eq!(ca.active(), id("root 1"));
+}
+
+/// By then nothing is valid that was signed before the jump, by whichever clock.
+#[test]
+fn a_new_time_is_believed_after_the_longest_life_and_three_hints() {
+    let mut ca = Ca::new();
+    ca.tell(Event::RotateRoot);
+    ca.jump(3600);
+    ca.pass(PATIENCE - 5);
+    assert_eq!(ca.shut(), ["clock"]);
+    ca.pass(5);
+    assert_eq!(ca.active(), id("root 1"));
+}
+
+#[test]
+fn an_operator_may_confirm_the_clock() {
+    let mut ca = Ca::new();
+    ca.tell(Event::RotateRoot);
+    ca.jump(3600);
+    ca.pass(3 * HINT);
+    assert_eq!(ca.shut(), ["clock"]);
+    ca.tell(Event::ClockConfirmed);
+    assert_eq!(ca.active(), id("root 1"));
+}
+
+#[test]
+fn nothing_is_begun_while_the_clock_is_in_doubt() {
+    let mut ca = Ca::new();
+    ca.jump(200_000);
+    // By the wall clock, root and issuer ended long ago.
+    ca.pass(100);
+    assert_eq!(ca.state.next_root(), None);
+    assert_eq!(ca.state.next_issuer(), None);
+    for order in [Event::RotateRoot, Event::RotateIssuer] {
+        assert_eq!(ca.refused(order), Refused::ClockInDoubt);
+    }
+}
+
+/// A machine that starts with another time: what it says of leaves is not believed, however long it was away.
+#[test]
+fn a_restart_with_another_time_ends_no_leaf() {
+    for off in [3 * DAYS, -DAYS] {
+        let mut ca = rotating();
+        let bundle = ca.bundle();
+        ca.has("web", bundle);
+        ca.off = off;
+        ca.restart(10);
+        assert!(ca.shut().contains(&"clock"), "{:?}", ca.shut());
+        assert!(ca.shut().contains(&"holders"), "{:?}", ca.shut());
+    }
+    // Less than a leaf's life may well be downtime: it is not doubted, but it was not observed.
+    let mut ca = rotating();
+    ca.restart(LEAF);
+    assert_eq!(ca.shut(), ["holders"]);
+    ca.pass(LEAF + SKEW - 30);
+    assert_eq!(ca.shut(), ["holders"]);
+    ca.pass(5);
+    assert_eq!(ca.active(), id("root 1"));
+}
+
+#[test]
+fn an_issuer_that_was_made_by_a_wrong_clock_waits_for_its_time() {
+    let mut ca = Ca::new();
+    ca.restart(PATIENCE - 100);
+    ca.off = 500;
+    ca.restart(10);
+    ca.tell(Event::RotateIssuer);
+    assert_eq!(ca.state.active().issuer.id, id("issuer 1"));
+    // The clock is set right: what it made is not valid yet, and is replaced by itself once the clock is believed.
+    ca.jump(-500);
+    assert!(
+        ca.state
+            .leaf_cap(credence_ca::validity::Time::from_unix(ca.wall()))
+            .is_zero()
+    );
+    ca.tell(Event::ClockConfirmed);
+    assert_eq!(ca.state.active().issuer.id, id("issuer 2"));
+}
+
+#[test]
+fn a_jump_is_recorded_and_so_is_its_end() {
+    let mut ca = Ca::new();
+    ca.stuck = |action| matches!(action, credence_ca::lifecycle::Action::Record(_));
+    ca.jump(3600);
+    ca.jump(-3600);
+    let changes: Vec<_> = ca
+        .state
+        .unrecorded()
+        .iter()
+        .map(|step| &step.change)
+        .collect();
+    use credence_ca::lifecycle::{Change, Jump};
+    assert_eq!(
+        changes,
+        [
+            &Change::ClockInDoubt(Jump::Ahead(3600)),
+            &Change::ClockBelieved
+        ]
+    );
+}
+
+#[test]
+fn leaves_of_a_wrong_time_are_counted_as_they_are_written() {
+    let mut ca = rotating();
+    ca.jump(LEAF.try_into().unwrap());
+    ca.leaf("hasty", Learns::OnStream);
+    ca.jump(-1000);
+    for name in ["web", "db"] {
+        let bundle = ca.bundle();
+        ca.has(name, bundle);
+    }
+    ca.pass(2 * LEAF + SKEW);
+    assert_eq!(ca.shut(), ["holders"]);
+    ca.pass(5);
+    assert_eq!(ca.active(), id("root 1"));
+}
