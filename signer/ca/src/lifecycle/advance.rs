@@ -2,8 +2,8 @@
 
 use super::{
     authority::{
-        Active, Coming, Distributing, IssuerCertificate, KeyPlace, NextIssuer, NextRoot, Phase,
-        Published, Retiring, RootCertificate, Slot,
+        Active, Coming, Distributing, IssuerCertificate, KeyPlace, NextIssuer, NextRoot, Order,
+        Phase, Published, Retiring, RootCertificate, Slot,
     },
     event::Cause,
     gate::{self, View},
@@ -103,19 +103,22 @@ impl State {
         left <= Settings::due(validity.life(), lead)
     }
 
-    fn slot(&mut self) -> Slot {
+    pub(super) fn order(&mut self) -> Order {
         self.last_slot = self.last_slot.saturating_add(1);
-        Slot(self.last_slot)
+        Order {
+            slot: Slot(self.last_slot),
+            at: self.watch.wall(),
+        }
     }
 
     pub(super) fn want_root(&mut self, cause: Cause) {
-        self.next_root = Some(NextRoot::Wanted(self.slot()));
+        self.next_root = Some(NextRoot::Wanted(self.order()));
         self.record_root(None, Phase::Wanted, cause);
     }
 
     pub(super) fn want_issuer(&mut self, cause: Cause) -> NextIssuer {
         self.record_issuer(None, Phase::Wanted, cause);
-        NextIssuer::Wanted(self.slot())
+        NextIssuer::Wanted(self.order())
     }
 
     fn begin_distribution(&mut self, holders: Option<&Holders>) {

@@ -105,6 +105,18 @@ impl Slot {
     }
 }
 
+/// An order for a key and a certificate. Its time was the wall clock's when that was not in doubt: the certificate is valid from then
+/// on (set back as usual), however late it is made, so that making it again gives the same, and a clock that jumps in
+/// between gives no certificate of another time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Order {
+    /// Its number.
+    pub slot: Slot,
+    /// When it was given.
+    pub at: Time,
+}
+
 /// The pair that signs. The issuer is below the root.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -120,7 +132,7 @@ pub struct Active {
 #[serde(rename_all = "snake_case")]
 pub enum NextIssuer {
     /// Ordered; there is no certificate yet.
-    Wanted(Slot),
+    Wanted(Order),
     /// Made or imported; signs nothing yet.
     Prepared(IssuerCertificate),
 }
@@ -140,7 +152,7 @@ pub struct Coming {
 #[serde(rename_all = "snake_case")]
 pub enum NextRoot {
     /// Ordered; there is no certificate yet.
-    Wanted(Slot),
+    Wanted(Order),
     /// Made or imported; in no bundle yet.
     Prepared(Coming),
     /// In the bundle, so that it is trusted before anything below it is met.

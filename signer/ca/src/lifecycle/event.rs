@@ -1,7 +1,7 @@
 //! What can happen, what is to be done, and what is refused.
 
 use super::{
-    authority::{IssuerCertificate, KeyPlace, Phase, RootCertificate, Slot},
+    authority::{IssuerCertificate, KeyPlace, Order, Phase, RootCertificate, Slot},
     clock::{Jump, Reading},
     hold::{Hold, QuietWhy},
     holders::Holders,
@@ -135,17 +135,17 @@ pub enum Action {
     /// Make a key and a root's certificate, unless this slot has them, and send [`Event::RootMade`].
     MakeRoot {
         /// The order.
-        slot: Slot,
-        /// The certificate's life.
+        order: Order,
+        /// The certificate's life, from the order on.
         life: Duration,
     },
     /// Make a key and an issuer's certificate, unless this slot has them, and send [`Event::IssuerMade`].
     MakeIssuer {
         /// The order.
-        slot: Slot,
+        order: Order,
         /// The root that signs it.
         root: CertificateId,
-        /// The certificate's life; it ends with the root at the latest.
+        /// The certificate's life, from the order on; it ends with the root at the latest.
         life: Duration,
     },
     /// Serve this bundle wherever bundles are served, then send [`Event::Served`].
@@ -173,7 +173,7 @@ pub enum Action {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Step {
-    /// Steps are numbered without gaps.
+    /// Numbers grow by one; where a backup was restored, by more.
     pub number: u64,
     /// When, by the wall clock.
     pub at: Time,

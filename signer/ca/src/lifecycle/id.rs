@@ -217,7 +217,7 @@ mod tests {
             format!("+7-{digits}"),
             format!("-7-{digits}"),
             format!("7-{digits}0"),
-            format!("7-{}", &digits[1..]),
+            format!("7-{}", digits.trim_start_matches('0')),
             format!("7-{}", digits.to_uppercase()),
             format!("18446744073709551616-{digits}"),
         ] {

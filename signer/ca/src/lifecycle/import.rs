@@ -87,8 +87,8 @@ impl State {
         Ok(())
     }
 
-    /// Nobody's word counts any more, gates stay shut for as long as an unknown leaf may live, and the bundle gets a number that
-    /// no history which was lost can have come to.
+    /// Nobody's word counts any more, gates stay shut for as long as an unknown leaf may live, and bundles, orders and steps get numbers
+    /// that no history which was lost can have come to.
     pub(super) fn quieten(&mut self, why: QuietWhy, foreign: Duration) {
         let life = self.longest_leaf_life().max(foreign) + self.settings.terms().clock_skew;
         let until = self.watch.observed().plus(life);
@@ -104,8 +104,31 @@ impl State {
         if let Some(NextRoot::Distributing(distributing)) = &mut self.next_root {
             distributing.served_since = None;
         }
-        self.publish_as(self.watch.wall().unix());
+        self.publish_as(self.beyond(self.bundle.id.sequence()));
+        self.last_step = self.beyond(self.last_step);
+        self.order_again();
         self.record(Change::Quiet(why), Cause::Itself);
+    }
+
+    /// A number beyond all that a lost history may have given: there, too, less than one was given a second.
+    fn beyond(&self, last: u64) -> u64 {
+        last.saturating_add(1000).max(self.watch.wall().unix())
+    }
+
+    /// Orders that are open get new numbers: there may be something else under the old ones.
+    fn order_again(&mut self) {
+        self.last_slot = self.beyond(self.last_slot);
+        if let Some(NextRoot::Wanted(_)) = self.next_root {
+            self.next_root = Some(NextRoot::Wanted(self.order()));
+        }
+        if let Some(NextIssuer::Wanted(_)) = self.next_issuer {
+            self.next_issuer = Some(NextIssuer::Wanted(self.order()));
+        }
+        let again = NextIssuer::Wanted(self.order());
+        let coming = self.next_root.as_mut().and_then(NextRoot::coming_mut);
+        if let Some(issuer @ NextIssuer::Wanted(_)) = coming.and_then(|c| c.issuer.as_mut()) {
+            *issuer = again;
+        }
     }
 
     /// Puts an issuer where it belongs. What was there before is over.

@@ -43,7 +43,7 @@ mod stored;
 mod words;
 
 pub use authority::{
-    Active, Coming, Distributing, IssuerCertificate, KeyPlace, NextIssuer, NextRoot, Phase,
+    Active, Coming, Distributing, IssuerCertificate, KeyPlace, NextIssuer, NextRoot, Order, Phase,
     Published, Retiring, RootCertificate, Slot,
 };
 pub use clock::{Jump, Observed, Reading, RunId};

@@ -35,15 +35,15 @@ impl State {
     fn orders(&self) -> impl Iterator<Item = Action> {
         let terms = self.settings.terms();
         let root = match self.next_root {
-            Some(NextRoot::Wanted(slot)) => Some(Action::MakeRoot {
-                slot,
+            Some(NextRoot::Wanted(order)) => Some(Action::MakeRoot {
+                order,
                 life: terms.root_life,
             }),
             Some(NextRoot::Prepared(_) | NextRoot::Distributing(_)) | None => None,
         };
         let issuer = |root: CertificateId, next: Option<NextIssuer>| match next {
-            Some(NextIssuer::Wanted(slot)) => Some(Action::MakeIssuer {
-                slot,
+            Some(NextIssuer::Wanted(order)) => Some(Action::MakeIssuer {
+                order,
                 root,
                 life: terms.issuer_life,
             }),

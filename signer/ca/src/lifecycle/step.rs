@@ -130,8 +130,9 @@ impl State {
     }
 
     fn root_made(&mut self, slot: Slot, root: RootCertificate) -> Result<(), Refused> {
-        if self.next_root != Some(NextRoot::Wanted(slot)) {
-            return Err(Refused::NotOrdered(slot));
+        match self.next_root {
+            Some(NextRoot::Wanted(order)) if order.slot == slot => {}
+            Some(_) | None => return Err(Refused::NotOrdered(slot)),
         }
         self.check_unknown(root.id)?;
         self.next_root = Some(NextRoot::Prepared(Coming { root, issuer: None }));
@@ -140,13 +141,13 @@ impl State {
     }
 
     fn issuer_made(&mut self, slot: Slot, issuer: IssuerCertificate) -> Result<(), Refused> {
-        let wanted = Some(NextIssuer::Wanted(slot));
+        let wanted = |next: Option<NextIssuer>| matches!(next, Some(NextIssuer::Wanted(order)) if order.slot == slot);
         let coming = self.next_root.as_ref().and_then(NextRoot::coming);
-        let root = if self.next_issuer == wanted {
+        let root = if wanted(self.next_issuer) {
             self.active.root
         } else {
             coming
-                .filter(|coming| coming.issuer == wanted)
+                .filter(|coming| wanted(coming.issuer))
                 .ok_or(Refused::NotOrdered(slot))?
                 .root
         };

@@ -132,7 +132,7 @@ impl State {
                 !self.slots_fit(),
                 "an order has a number that was not given",
             ),
-            (!self.steps_fit(), "steps are not numbered without gaps"),
+            (!self.steps_fit(), "steps have numbers that were not given"),
             (!self.bounds_fit(), "there is more than may be"),
         ];
         let faulty = faults.into_iter().filter(|(faulty, _)| *faulty);
@@ -166,11 +166,11 @@ impl State {
 
     fn slots_fit(&self) -> bool {
         let issuer = |next: Option<NextIssuer>| match next {
-            Some(NextIssuer::Wanted(slot)) => Some(slot),
+            Some(NextIssuer::Wanted(order)) => Some(order.slot),
             Some(NextIssuer::Prepared(_)) | None => None,
         };
         let root = match self.next_root {
-            Some(NextRoot::Wanted(slot)) => Some(slot),
+            Some(NextRoot::Wanted(order)) => Some(order.slot),
             Some(NextRoot::Prepared(_) | NextRoot::Distributing(_)) | None => None,
         };
         let coming = self.next_root.as_ref().and_then(NextRoot::coming);
@@ -183,9 +183,13 @@ impl State {
     }
 
     fn steps_fit(&self) -> bool {
-        let numbers = self.unrecorded.iter().rev().map(|step| step.number);
-        let expected = (1..=self.last_step).rev();
-        numbers.len() as u64 <= self.last_step && numbers.zip(expected).all(|(a, b)| a == b)
+        let numbers = || self.unrecorded.iter().map(|step| step.number);
+        numbers()
+            .zip(numbers().skip(1))
+            .all(|(one, next)| one < next)
+            && numbers()
+                .next_back()
+                .is_none_or(|last| last <= self.last_step)
     }
 
     fn bounds_fit(&self) -> bool {

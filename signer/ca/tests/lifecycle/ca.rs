@@ -3,7 +3,7 @@
 
 use credence_ca::{
     lifecycle::{
-        Action, Active, BundleId, CertificateId, Event, HolderId, Holders, IssuerCertificate,
+        Action, Active, BundleId, CertificateId, Event, Hold, HolderId, Holders, IssuerCertificate,
         KeyPlace, Leaf, Learns, NextRoot, Reading, Refused, RootCertificate, RunId, Settings,
         State, Terms, World,
     },
@@ -70,7 +70,7 @@ pub(crate) fn holder(name: &str) -> HolderId {
 }
 
 pub(crate) fn identity(name: &str) -> SpiffeId {
-    SpiffeId::new(&format!("spiffe://example.org/{name}")).unwrap()
+    SpiffeId::new(format!("spiffe://example.org/{name}")).unwrap()
 }
 
 pub(crate) struct Ca {
@@ -87,6 +87,7 @@ pub(crate) struct Ca {
     /// What does not work at the moment.
     pub(crate) stuck: fn(&Action) -> bool,
     pub(crate) recorded: u64,
+    pub(crate) signs_with: Option<CertificateId>,
     leaves: u8,
 }
 
@@ -116,6 +117,7 @@ impl Ca {
             passed: 0,
             off: 0,
             recorded: 0,
+            signs_with: None,
             leaves: 0,
         };
         ca.work();
@@ -159,37 +161,44 @@ impl Ca {
                 self.send(event).unwrap();
             }
         }
+        if self.pending.is_empty() {
+            assert_eq!(self.signs_with, Some(self.state.active().issuer.id));
+        }
     }
 
     pub(crate) fn perform(&mut self, action: Action) -> Option<Event> {
-        let now = self.wall();
         match action {
-            Action::MakeRoot { slot, life } => Some(Event::RootMade {
-                slot,
-                root: root(&format!("root {}", slot.number()), now, life.as_secs()),
+            Action::MakeRoot { order, life } => Some(Event::RootMade {
+                slot: order.slot,
+                root: root(
+                    &format!("root {}", order.slot.number()),
+                    order.at.unix(),
+                    life.as_secs(),
+                ),
             }),
             Action::MakeIssuer {
-                slot,
+                order,
                 root: below,
                 life,
             } => Some(Event::IssuerMade {
-                slot,
+                slot: order.slot,
                 issuer: IssuerCertificate {
-                    id: id(&format!("issuer {}", slot.number())),
+                    id: id(&format!("issuer {}", order.slot.number())),
                     root: below,
-                    validity: from_for(now, life.as_secs()),
+                    validity: from_for(order.at.unix(), life.as_secs()),
                 },
             }),
             Action::Serve { bundle, .. } => Some(Event::Served { bundle }),
             Action::Record(step) => {
-                assert!(step.number <= self.recorded + 1, "a step was left out");
+                let next = step.number <= self.recorded + 1 || step.number > START;
+                assert!(next, "a step was left out");
                 self.recorded = self.recorded.max(step.number);
                 Some(Event::Recorded {
                     through: step.number,
                 })
             }
             Action::SignWith { issuer } => {
-                assert_eq!(issuer, self.state.active().issuer.id);
+                self.signs_with = Some(issuer);
                 None
             }
             Action::Release { .. } => None,
@@ -247,7 +256,7 @@ impl Ca {
     /// The gates that hold up the root that is to be.
     pub(crate) fn shut(&self) -> Vec<&'static str> {
         let next = &self.state.status(self.world()).roots[0];
-        next.holds.iter().map(|hold| hold.gate()).collect()
+        next.holds.iter().map(Hold::gate).collect()
     }
 
     /// The gates that hold up the retirement of the newest root that retires.
@@ -255,7 +264,7 @@ impl Ca {
         let status = self.state.status(self.world());
         let retiring = credence_ca::lifecycle::Phase::Retiring;
         let old = status.roots.iter().find(|root| root.phase == retiring);
-        old.unwrap().holds.iter().map(|hold| hold.gate()).collect()
+        old.unwrap().holds.iter().map(Hold::gate).collect()
     }
 
     pub(crate) fn distributing(&self) -> bool {

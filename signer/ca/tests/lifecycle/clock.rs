@@ -1,10 +1,13 @@
 //! Clocks that jump open no gate.
 
 use crate::{
-    ca::{Ca, HINT, LEAF, PATIENCE, SKEW, id},
+    ca::{Ca, HINT, LEAF, PATIENCE, SKEW, START, id},
     gates::{rotated, rotating},
 };
-use credence_ca::lifecycle::{Event, Learns, Refused};
+use credence_ca::{
+    lifecycle::{Action, Change, Event, Jump, Learns, Refused},
+    validity::Time,
+};
 
 const DAYS: i64 = 10 * 24 * 60 * 60;
 
@@ -105,11 +108,7 @@ fn an_issuer_that_was_made_by_a_wrong_clock_waits_for_its_time() {
     assert_eq!(ca.state.active().issuer.id, id("issuer 1"));
     // The clock is set right: what it made is not valid yet, and is replaced by itself once the clock is believed.
     ca.jump(-500);
-    assert!(
-        ca.state
-            .leaf_cap(credence_ca::validity::Time::from_unix(ca.wall()))
-            .is_zero()
-    );
+    assert!(ca.state.leaf_cap(Time::from_unix(ca.wall())).is_zero());
     ca.tell(Event::ClockConfirmed);
     assert_eq!(ca.state.active().issuer.id, id("issuer 2"));
 }
@@ -117,7 +116,7 @@ fn an_issuer_that_was_made_by_a_wrong_clock_waits_for_its_time() {
 #[test]
 fn a_jump_is_recorded_and_so_is_its_end() {
     let mut ca = Ca::new();
-    ca.stuck = |action| matches!(action, credence_ca::lifecycle::Action::Record(_));
+    ca.stuck = |action| matches!(action, Action::Record(_));
     ca.jump(3600);
     ca.jump(-3600);
     let changes: Vec<_> = ca
@@ -126,7 +125,6 @@ fn a_jump_is_recorded_and_so_is_its_end() {
         .iter()
         .map(|step| &step.change)
         .collect();
-    use credence_ca::lifecycle::{Change, Jump};
     assert_eq!(
         changes,
         [
@@ -150,4 +148,21 @@ fn leaves_of_a_wrong_time_are_counted_as_they_are_written() {
     assert_eq!(ca.shut(), ["holders"]);
     ca.pass(5);
     assert_eq!(ca.active(), id("root 1"));
+}
+
+/// A custody that was away while the clock was wrong makes what was ordered before, and for when it was ordered.
+#[test]
+fn what_is_made_late_is_valid_from_when_it_was_ordered() {
+    let mut ca = Ca::new();
+    ca.stuck = |action| matches!(action, Action::MakeRoot { .. });
+    ca.tell(Event::RotateRoot);
+    ca.pass(100);
+    ca.off = DAYS;
+    ca.stuck = |_| false;
+    ca.tell(Event::Tick);
+    let coming = ca.state.next_root().unwrap().coming().unwrap().root;
+    assert_eq!(coming.validity.not_before, Time::from_unix(START));
+    ca.jump(-DAYS);
+    ca.pass(3 * HINT);
+    assert_eq!(ca.active(), coming.id);
 }

@@ -214,6 +214,9 @@ impl Fleet {
             }
             self.check();
         }
+        if self.up {
+            self.no_jump_opens_a_gate();
+        }
     }
 
     /// Takes an event, and persists what comes of it before anything is done.
@@ -224,7 +227,6 @@ impl Fleet {
         if let Ok((state, actions)) = self.ca.state.step(self.ca.world(), event) {
             let again = state.resume();
             assert!(actions.iter().all(|action| again.contains(action)));
-            self.no_jump_opens_a_gate();
             if state.must_persist(&self.disk) {
                 let stored = serde_json::to_string(&state).unwrap();
                 self.disk = serde_json::from_str(&stored).unwrap();
@@ -248,6 +250,8 @@ impl Fleet {
                 self.tell(event);
             }
         }
+        let active = self.ca.state.active().issuer.id;
+        assert_eq!(self.ca.signs_with, Some(active));
     }
 
     /// They come back for the bundle at most three refresh hints after they got it, if there is one to be had.
@@ -468,9 +472,9 @@ impl Fleet {
             for (who, roots) in self.verifiers(now) {
                 assert!(
                     roots.contains(&leaf.root),
-                    "{who} meets {index}'s leaf of {:?}, and trusts {roots:?}; {:?}",
+                    "{who} meets agent {index}'s leaf of {:?} and trusts {roots:?}: {:?}",
                     leaf.issuer,
-                    self.ca.state,
+                    self.stuck(),
                 );
             }
         }

@@ -5,7 +5,7 @@ use crate::{
     gates::{rotated, rotating},
 };
 use credence_ca::lifecycle::{
-    Action, Cause, Change, Event, Forced, Learns, NextRoot, Phase, Refused,
+    Action, Cause, Change, Event, Forced, Hold, Learns, NextRoot, Phase, Refused,
 };
 
 #[test]
@@ -52,9 +52,10 @@ fn what_nobody_waits_for_is_refused() {
     let mut ca = Ca::new();
     ca.stuck = |_| true;
     ca.tell(Event::RotateRoot);
-    let Some(NextRoot::Wanted(slot)) = ca.state.next_root().copied() else {
+    let Some(NextRoot::Wanted(order)) = ca.state.next_root().copied() else {
         panic!("no order");
     };
+    let slot = order.slot;
     ca.tell(Event::WithdrawRoot);
     ca.tell(Event::RotateRoot);
     let late = root("late", START, 50_000);
@@ -63,6 +64,46 @@ fn what_nobody_waits_for_is_refused() {
     let issuer = issuer("late", "A", START, 5000);
     let made = Event::IssuerMade { slot, issuer };
     assert_eq!(ca.refused(made), Refused::NotOrdered(slot));
+}
+
+/// What a lost history made under a number is not taken for what this one ordered under it.
+#[test]
+fn after_a_restore_open_orders_have_new_numbers() {
+    let mut ca = Ca::new();
+    ca.send(Event::RotateIssuer).unwrap();
+    ca.send(Event::RotateRoot).unwrap();
+    ca.send(Event::Restored).unwrap();
+    let orders: Vec<_> = ca
+        .state
+        .resume()
+        .into_iter()
+        .filter_map(|action| slot(&action))
+        .collect();
+    assert_eq!(orders, [START + 1, START + 2]);
+    ca.pending = ca.state.resume();
+    ca.work();
+    assert!(ca.distributing());
+    // Below the root that is distributed, too.
+    let mut ca = Ca::new();
+    ca.stuck = |action| matches!(action, Action::MakeIssuer { .. });
+    ca.tell(Event::RotateRoot);
+    ca.tell(Event::Restored);
+    let orders: Vec<_> = ca
+        .state
+        .resume()
+        .into_iter()
+        .filter_map(|action| slot(&action))
+        .collect();
+    assert_eq!(orders, [START + 1]);
+}
+
+fn slot(action: &Action) -> Option<u64> {
+    match action {
+        Action::MakeRoot { order, .. } | Action::MakeIssuer { order, .. } => {
+            Some(order.slot.number())
+        }
+        _ => None,
+    }
 }
 
 #[test]
@@ -75,7 +116,7 @@ fn an_issuer_of_another_root_than_the_ordered_one_is_refused() {
         .resume()
         .into_iter()
         .find_map(|action| match action {
-            Action::MakeIssuer { slot, .. } => Some(slot),
+            Action::MakeIssuer { order, .. } => Some(order.slot),
             _ => None,
         });
     let issuer = issuer("late", "B", START, 5000);
@@ -111,7 +152,7 @@ fn an_issuer_below_the_old_root_is_dropped_when_the_new_one_is_active() {
     assert_eq!(ca.active(), id("root 1"));
     assert_eq!(ca.state.next_issuer(), None);
     let slot = ca.pending.iter().find_map(|action| match action {
-        Action::MakeIssuer { slot, .. } => Some(*slot),
+        Action::MakeIssuer { order, .. } => Some(order.slot),
         _ => None,
     });
     let slot = slot.unwrap();
@@ -126,7 +167,7 @@ fn force_says_what_it_breaks_does_it_and_is_on_record() {
     ca.leaf("daprd", Learns::AtStart);
     let step = Forced::ActivateRoot;
     let breaks = ca.state.breaks(ca.world(), step).unwrap();
-    let gates: Vec<_> = breaks.iter().map(|hold| hold.gate()).collect();
+    let gates: Vec<_> = breaks.iter().map(Hold::gate).collect();
     assert_eq!(gates, ["holders"]);
     let text = breaks[0].to_string();
     for part in ["3 holders", "web", "db", "daprd", "restart it"] {

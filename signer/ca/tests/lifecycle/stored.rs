@@ -70,7 +70,11 @@ fn a_state_that_contradicts_itself_is_refused_with_its_faults() {
         ("/bundle/roots", json!([a]), "bundle is not"),
         ("/bundle/id/sequence", json!(2), "named"),
         ("/bundles/0/roots", json!([other]), "named"),
-        ("/next_issuer", json!({"wanted": 77}), "number"),
+        (
+            "/next_issuer",
+            json!({"wanted": {"slot": 77, "at": 0}}),
+            "number",
+        ),
         (
             "/next_issuer",
             json!({"prepared": good["superseded"][0]}),
@@ -78,8 +82,8 @@ fn a_state_that_contradicts_itself_is_refused_with_its_faults() {
         ),
         (
             "/unrecorded",
-            json!([{"number": 3, "at": 0, "change": "configured", "cause": "itself"}]),
-            "gaps",
+            json!([{"number": 99, "at": 0, "change": "configured", "cause": "itself"}]),
+            "steps have numbers",
         ),
         (
             "/retired_roots",
