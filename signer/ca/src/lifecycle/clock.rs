@@ -2,10 +2,9 @@
 //!
 //! Two clocks come in with every event, the wall clock and a monotonic one. While they run in step, all is well. Once they
 //! part, one of them is wrong, and nothing here can say which: the clock is **in doubt**, and every gate is held until the wall
-//! clock comes back to where it should be, both have run in step for long enough ([`Watch::read`]'s `patience`), or an operator has
-//! looked at it.
+//! clock comes back to where it should be, both have run in step for long enough, or an operator has looked at it.
 //!
-//! Apart from that, [`Watch::surely`] is a time that is certainly not ahead of what was observed. A leaf has ended when *that* has
+//! Apart from that, `Watch::surely` is a time that is certainly not ahead of what was observed. A leaf has ended when *that* has
 //! passed its notAfter, so that a wall clock that runs ahead, across a restart too, ends nobody's leaf.
 
 use super::id::Hex;

@@ -217,10 +217,15 @@ fn verifiers_have(view: View<'_>, root: CertificateId) -> Option<Hold> {
     (!lacking.is_empty()).then_some(Hold::Verifiers(lacking))
 }
 
-/// It is valid by now.
+/// It is valid by now, and not only by a clock that was wrong when the process started: then nobody could verify it once
+/// that is set right, for as long as it had been wrong.
 fn valid(view: View<'_>, validity: Validity) -> Option<Hold> {
+    begun(validity, view.state.watch.surely())
+}
+
+fn begun(validity: Validity, now: Time) -> Option<Hold> {
     let from = validity.not_before;
-    (from > view.state.watch.wall()).then_some(Hold::NotYetValid { from })
+    (from > now).then_some(Hold::NotYetValid { from })
 }
 
 /// It lives long enough to be worth beginning with.
@@ -244,7 +249,8 @@ fn ended(view: View<'_>, validity: Validity) -> Option<Hold> {
 pub(super) fn issuer_usable(view: View<'_>, coming: &Coming) -> Option<Hold> {
     match coming.issuer {
         Some(NextIssuer::Prepared(issuer)) => {
-            valid(view, issuer.validity).or_else(|| ended(view, issuer.validity))
+            let begun = begun(issuer.validity, view.state.watch.wall());
+            begun.or_else(|| ended(view, issuer.validity))
         }
         Some(NextIssuer::Wanted(_)) | None => Some(Hold::NoIssuer {
             root: coming.root.id,
@@ -255,7 +261,9 @@ pub(super) fn issuer_usable(view: View<'_>, coming: &Coming) -> Option<Hold> {
 /// It can sign at once, and for long enough.
 fn issuer_there(view: View<'_>, coming: &Coming) -> Option<Hold> {
     issuer_usable(view, coming).or_else(|| match coming.issuer {
-        Some(NextIssuer::Prepared(issuer)) => life_left(view, issuer.validity),
+        Some(NextIssuer::Prepared(issuer)) => {
+            valid(view, issuer.validity).or_else(|| life_left(view, issuer.validity))
+        }
         Some(NextIssuer::Wanted(_)) | None => None,
     })
 }

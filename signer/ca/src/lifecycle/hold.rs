@@ -277,7 +277,10 @@ impl fmt::Display for Hold {
             Self::Verifiers(names) => {
                 write!(f, "verifiers without the root: {}", names.join(", "))
             }
-            Self::NotYetValid { from } => write!(f, "not valid before {from}"),
+            Self::NotYetValid { from } => write!(
+                f,
+                "not valid before {from}, by the time that was observed or believed"
+            ),
             Self::TooLittleLeft { ends } => {
                 write!(f, "ends on {ends}, too soon to begin with it: withdraw it")
             }
@@ -288,5 +291,48 @@ impl fmt::Display for Hold {
             Self::Leaves(crowd) => write!(f, "live leaves chain to it: {crowd}"),
             Self::Issuers { count } => write!(f, "{count} issuers below it are not retired"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn waiting(holder: usize, until: u64) -> Waiting {
+        Waiting {
+            holder: format!("pod {holder:03}"),
+            identity: "spiffe://example.org/a".to_owned(),
+            lack: Lack::NeedsRestart,
+            until: Time::from_unix(until),
+        }
+    }
+
+    #[test]
+    fn all_are_counted_and_the_first_are_named() {
+        assert_eq!(Crowd::of(std::iter::empty()), None);
+        let leaves =
+            (0..150).flat_map(|n| [waiting(n, 10), waiting(n, 20 + u64::try_from(n).unwrap())]);
+        let crowd = Crowd::of(leaves).unwrap();
+        assert_eq!((crowd.holders, crowd.leaves), (150, 300));
+        assert_eq!(crowd.until, Time::from_unix(169));
+        assert_eq!(
+            (crowd.named.len(), crowd.to_restart().count()),
+            (NAMED, NAMED)
+        );
+        // A holder is named once, until the last of its leaves has ended, and the last one named is no other's.
+        assert_eq!(crowd.named[0], waiting(0, 20));
+        assert_eq!(crowd.named[99], waiting(99, 119));
+    }
+
+    #[test]
+    fn a_line_names_three() {
+        let crowd = Crowd::of((0..5).map(|n| waiting(n, 10))).unwrap();
+        let line = crowd.to_string();
+        assert!(
+            line.starts_with(
+                "5 holders with 5 leaves, the last until 1970-01-01T00:00:10Z: pod 000"
+            )
+        );
+        assert!(line.contains("pod 002") && !line.contains("pod 003") && line.ends_with("; …"));
     }
 }

@@ -18,10 +18,20 @@
 //! - There is one active root and one active issuer, and the issuer is below the root.
 //! - No leaf is signed below a root that some verifier may not have, and no root leaves the bundle while a live leaf may chain to it.
 //! - Phases only go forward.
-//! - No gate opens since a clock jumped: gates count time that was observed to pass ([`clock`]).
+//! - No gate opens since a clock jumped: gates count time that was observed to pass.
 //! - What is not known counts against going on: a holder that is silent, a bundle or an issuer that is not remembered, leaves that have not been read.
 //!
-//! [`gate`] has the gates, each a function; [`Hold`] is what a shut one says. The operator's page is `docs/lifecycle.md`.
+//! Each gate is a function in `gate.rs`, and [`Hold`] is what a shut one says. The operator's page is `docs/lifecycle.md`.
+//!
+//! What it asks of whoever drives it:
+//!
+//! - **A [`Event::Tick`] every few seconds**, and at once when a holder said something that may open a gate. While a step is under
+//!   way a tick looks at every live leaf.
+//! - **[`Holders`] is complete**: each leaf is told to it before the answer leaves, the CA's own serving certificates too, and a
+//!   holder is one place where trust is kept ([`HolderId`]).
+//! - **Actions are done in order, and soon**: within a refresh hint, or leaves are signed by an issuer whose root is about to go. An action that
+//!   fails is asked for again with [`State::resume`].
+//! - **A restore is told** ([`Event::Restored`]), with the roots that are out there ([`Event::ImportAnchor`]), before the bundle is served.
 
 mod advance;
 mod authority;

@@ -62,6 +62,8 @@ pub(crate) enum Op {
     Pass(u8),
     Hear(usize),
     HearInSilence(usize),
+    /// All hear, and say so; but for one, if there is one of that number.
+    AllHear(usize),
     Die(usize),
     ComeBack(usize),
     Snapshot(usize),
@@ -159,6 +161,17 @@ impl Fleet {
             Op::Pass(steps) => self.pass(u64::from(steps)),
             Op::Hear(agent) => self.hear(agent, true),
             Op::HearInSilence(agent) => self.hear(agent, false),
+            Op::AllHear(but) => {
+                for agent in (0..self.agents.len()).filter(|agent| *agent != but) {
+                    self.hear(agent, true);
+                    self.restart(agent);
+                    if self.agents[agent].kind == Kind::Answers && self.agents[agent].alive {
+                        self.has_as_well(agent);
+                    }
+                }
+                self.apply(&Op::VerifierFetches);
+                self.apply(&Op::VerifierSays);
+            }
             Op::Die(agent) => {
                 self.agents[agent].alive = false;
                 self.ca.holders.left(&name(agent));
@@ -354,6 +367,14 @@ impl Fleet {
         one.excused = false;
         if heard && one.kind == Kind::Stream {
             self.ca.holders.has(&name(agent), self.served.bundle);
+        }
+    }
+
+    /// One that takes roots from answers may say so on a stream too.
+    fn has_as_well(&mut self, agent: usize) {
+        if self.up && !self.agents[agent].away {
+            let bundle = self.agents[agent].image.trust.bundle;
+            self.ca.holders.has(&name(agent), bundle);
         }
     }
 

@@ -10,9 +10,11 @@ fn agent() -> impl Strategy<Value = usize> {
 
 fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
-        12 => (1_u8..40).prop_map(Op::Pass),
+        6 => (1_u8..8).prop_map(Op::Pass),
+        8 => (1_u8..60).prop_map(Op::Pass),
         8 => agent().prop_map(Op::Hear),
         2 => agent().prop_map(Op::HearInSilence),
+        5 => (0_usize..9).prop_map(Op::AllHear),
         2 => agent().prop_map(Op::Die),
         3 => agent().prop_map(Op::ComeBack),
         2 => agent().prop_map(Op::Snapshot),

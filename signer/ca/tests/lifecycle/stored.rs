@@ -11,6 +11,15 @@ fn stored(ca: &Ca) -> Value {
     serde_json::to_value(&ca.state).unwrap()
 }
 
+/// What is at a path of names and numbers with dots.
+fn at<'a>(value: &'a mut Value, path: &str) -> &'a mut Value {
+    let names = path.split('.').filter(|name| !name.is_empty());
+    names.fold(value, |value, name| match name.parse::<usize>() {
+        Ok(number) => &mut value[number],
+        Err(_) => &mut value[name],
+    })
+}
+
 fn read(value: Value) -> Result<State, String> {
     serde_json::from_value(value).map_err(|error| error.to_string())
 }
@@ -43,15 +52,15 @@ fn this_is_the_first_layout() {
 fn another_version_and_unknown_fields_are_refused() {
     let good = stored(&rotated());
     for (path, value) in [
-        ("/version", json!("2")),
-        ("/settings/more", json!(1)),
-        ("/active/root/more", json!(1)),
-        ("/bundle/id/digest", json!("00")),
-        ("/settings/issuer_life", json!(1)),
+        ("version", json!("2")),
+        ("settings.more", json!(1)),
+        ("active.root.more", json!(1)),
+        ("bundle.id.digest", json!("00")),
+        ("settings.issuer_life", json!(1)),
     ] {
         let mut bad = good.clone();
-        let (parent, name) = path.rsplit_once('/').unwrap();
-        bad.pointer_mut(parent).unwrap()[name] = value;
+        let (parent, name) = path.rsplit_once('.').unwrap_or(("", path));
+        at(&mut bad, parent)[name] = value;
         assert!(read(bad).is_err(), "{path}");
     }
 }
@@ -63,36 +72,36 @@ fn a_state_that_contradicts_itself_is_refused_with_its_faults() {
     let a = good["retiring"][0]["root"]["id"].clone();
     let issuer = good["active"]["issuer"].clone();
     for (path, value, fault) in [
-        ("/active/issuer/root", other.clone(), "below another root"),
-        ("/active/root/id", a.clone(), "twice"),
-        ("/superseded/0/id", issuer["id"].clone(), "twice"),
-        ("/retiring", json!([]), "bundle is not"),
-        ("/bundle/roots", json!([a]), "bundle is not"),
-        ("/bundle/id/sequence", json!(2), "named"),
-        ("/bundles/0/roots", json!([other]), "named"),
+        ("active.issuer.root", other.clone(), "below another root"),
+        ("active.root.id", a.clone(), "twice"),
+        ("superseded.0.id", issuer["id"].clone(), "twice"),
+        ("retiring", json!([]), "bundle is not"),
+        ("bundle.roots", json!([a]), "bundle is not"),
+        ("bundle.id.sequence", json!(2), "named"),
+        ("bundles.0.roots", json!([other]), "named"),
         (
-            "/next_issuer",
+            "next_issuer",
             json!({"wanted": {"slot": 77, "at": 0}}),
             "number",
         ),
         (
-            "/next_issuer",
+            "next_issuer",
             json!({"prepared": good["superseded"][0]}),
             "below another",
         ),
         (
-            "/unrecorded",
+            "unrecorded",
             json!([{"number": 99, "at": 0, "change": "configured", "cause": "itself"}]),
             "steps have numbers",
         ),
         (
-            "/retired_roots",
+            "retired_roots",
             json!(vec![good["active"]["root"].clone(); 65]),
             "more than",
         ),
     ] {
         let mut bad = good.clone();
-        *bad.pointer_mut(path).unwrap() = value;
+        *at(&mut bad, path) = value;
         let fault_found = read(bad).unwrap_err();
         assert!(fault_found.contains(fault), "{path}: {fault_found}");
     }
