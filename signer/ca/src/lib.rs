@@ -1,4 +1,5 @@
-//! Pure: request splitting, profiles, the guard, issuance rules.
+//! Pure: request splitting, profiles, the guard, issuance rules, the lifecycle of roots and
+//! issuers.
 //!
 //! No clock, no socket, no file, no randomness: all of those are the host's, and come in as
 //! values.
@@ -12,6 +13,7 @@ pub mod dns;
 pub mod guard;
 pub mod issuance;
 pub mod key;
+pub mod lifecycle;
 pub mod name;
 pub mod oid;
 pub mod profile;

@@ -1,6 +1,7 @@
 //! How long a certificate lives, and how that is written.
 
 use crate::der::{self, DerError, Reader, tag};
+use serde::{Deserialize, Serialize};
 use std::{fmt, time::Duration};
 use thiserror::Error;
 use time::{
@@ -20,7 +21,8 @@ const LAST: u64 = 253_402_300_799;
 const GENERALIZED_FROM: u64 = 2_524_608_000;
 
 /// A point in time, whole seconds since 1970-01-01T00:00:00Z, not after the year 9999.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(from = "u64", into = "u64")]
 pub struct Time(u64);
 
 impl Time {
@@ -106,6 +108,18 @@ impl Time {
     }
 }
 
+impl From<u64> for Time {
+    fn from(seconds: u64) -> Self {
+        Self::from_unix(seconds)
+    }
+}
+
+impl From<Time> for u64 {
+    fn from(time: Time) -> Self {
+        time.unix()
+    }
+}
+
 impl fmt::Display for Time {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.write(TEXT))
@@ -113,7 +127,8 @@ impl fmt::Display for Time {
 }
 
 /// notBefore and notAfter, both inclusive (RFC 5280 §4.1.2.5).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Validity {
     /// The first good second.
     pub not_before: Time,
