@@ -1,0 +1,135 @@
+//! One connection, from the end of its handshake to its own.
+
+use super::{
+    activity::{Activity, Running},
+    body::Answer,
+    router::Router,
+};
+use crate::{
+    frontend::Peer,
+    limits::ConnectionLimits,
+    metrics::{Cut, Metrics},
+};
+use http::{Request, Response};
+use hyper::{body::Incoming, server::conn::http2, service::service_fn};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use std::{convert::Infallible, pin::pin, sync::Arc};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::watch,
+    time::{Instant, sleep_until, timeout},
+};
+use tonic::{Status, body::Body};
+
+/// What all connections of a listener have in common.
+pub struct Connections {
+    router: Router,
+    limits: ConnectionLimits,
+    metrics: Arc<Metrics>,
+}
+
+/// Why a connection is told to go.
+enum Go {
+    Cut(Cut),
+    ShuttingDown,
+}
+
+impl Connections {
+    /// Connections to these services, within these limits.
+    #[must_use]
+    pub fn new(router: Router, limits: ConnectionLimits, metrics: Arc<Metrics>) -> Self {
+        Self {
+            router,
+            limits,
+            metrics,
+        }
+    }
+
+    /// Its limits.
+    #[must_use]
+    pub fn limits(&self) -> &ConnectionLimits {
+        &self.limits
+    }
+
+    pub(super) fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    /// Serves one connection until it ends, or `stop` has no sender any more.
+    ///
+    /// HTTP/2 with a peer that is past its handshake. A connection that is to go gets GOAWAY, its requests under way get
+    /// [`ConnectionLimits::drain`]; one with a request that takes too long is closed at once.
+    pub async fn serve<IO>(self: &Arc<Self>, io: IO, peer: Peer, stop: watch::Receiver<()>)
+    where
+        IO: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let activity = Activity::new(&self.limits, Instant::now());
+        let (this, running) = (Arc::clone(self), Arc::clone(&activity));
+        let service = service_fn(move |request: Request<Incoming>| {
+            Arc::clone(&this).answer(request, peer.clone(), Arc::clone(&running))
+        });
+        let mut connection = pin!(self.builder().serve_connection(TokioIo::new(io), service));
+        let go = tokio::select! {
+            _ = connection.as_mut() => return,
+            cut = self.overdue(&activity) => Go::Cut(cut),
+            () = stopped(stop) => Go::ShuttingDown,
+        };
+        match go {
+            Go::Cut(cut) => self.metrics.cut(cut),
+            Go::ShuttingDown => {}
+        }
+        if !matches!(go, Go::Cut(Cut::SlowRequest)) {
+            connection.as_mut().graceful_shutdown();
+            let _ = timeout(self.limits.drain, connection).await;
+        }
+    }
+
+    fn builder(&self) -> http2::Builder<TokioExecutor> {
+        let mut builder = http2::Builder::new(TokioExecutor::new());
+        builder
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(self.limits.streams)
+            .max_header_list_size(self.limits.header_bytes)
+            .max_send_buf_size(64 << 10)
+            .keep_alive_interval(self.limits.keepalive)
+            .keep_alive_timeout(self.limits.keepalive);
+        builder
+    }
+
+    /// Resolves when the connection is to be cut. Looks again every quarter of what a request may take: requests come and go without
+    /// waking anybody for it.
+    async fn overdue(&self, activity: &Activity) -> Cut {
+        loop {
+            let (end, why) = activity.end();
+            let now = Instant::now();
+            if end <= now {
+                return why;
+            }
+            sleep_until(end.min(now + self.limits.request / 4)).await;
+        }
+    }
+
+    async fn answer(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+        peer: Peer,
+        activity: Arc<Activity>,
+    ) -> Result<Response<Answer>, Infallible> {
+        let streams = self.router.streams(request.uri().path());
+        let running = activity.begin(streams, Instant::now());
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(peer);
+        let answered = timeout(self.limits.request, self.router.call(request)).await;
+        let late = || Status::deadline_exceeded("no answer in time; ask again").into_http();
+        Ok(watched(answered.unwrap_or_else(|_| late()), running))
+    }
+}
+
+fn watched(response: Response<Body>, running: Running) -> Response<Answer> {
+    response.map(|body| Answer::new(body, running))
+}
+
+/// Resolves when the sender is gone.
+async fn stopped(mut stop: watch::Receiver<()>) {
+    while stop.changed().await.is_ok() {}
+}

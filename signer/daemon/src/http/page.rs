@@ -1,0 +1,58 @@
+//! What is answered.
+
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode, header};
+use http_body_util::Full;
+
+/// An answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    status: StatusCode,
+    kind: &'static str,
+    body: String,
+}
+
+impl Page {
+    /// Plain text.
+    #[must_use]
+    pub fn text(status: StatusCode, body: String) -> Self {
+        Self {
+            status,
+            kind: "text/plain; charset=utf-8",
+            body,
+        }
+    }
+
+    /// Prometheus' text format.
+    #[must_use]
+    pub fn metrics(body: String) -> Self {
+        Self {
+            status: StatusCode::OK,
+            kind: "text/plain; version=0.0.4; charset=utf-8",
+            body,
+        }
+    }
+
+    /// JSON.
+    #[must_use]
+    pub fn json(body: String) -> Self {
+        Self {
+            status: StatusCode::OK,
+            kind: "application/json",
+            body,
+        }
+    }
+
+    pub(super) fn response(self) -> Response<Full<Bytes>> {
+        let mut response = Response::new(Full::new(Bytes::from(self.body)));
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(self.kind));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(
+            header::X_CONTENT_TYPE_OPTIONS,
+            HeaderValue::from_static("nosniff"),
+        );
+        response
+    }
+}
