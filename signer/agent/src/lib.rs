@@ -11,7 +11,7 @@ mod gate;
 mod keeper;
 mod key;
 mod rotation;
-mod sds;
+pub mod sds;
 mod socket;
 mod svid;
 mod upstream;

@@ -2,9 +2,11 @@
 
 mod dapr;
 mod istio;
+mod sds;
 
 pub use dapr::{Dapr, DaprTerms, Validators};
 pub use istio::Istio;
+pub use sds::{BundleStreams, StreamLimits};
 
 use crate::{
     pem::PemError,

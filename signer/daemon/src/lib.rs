@@ -1,4 +1,4 @@
-//! The CA on the network, as a library: Istio's and Dapr's CA protocols over TLS, the SPIFFE bundle
+//! The CA on the network, as a library: Istio's and Dapr's CA protocols and the trust bundle over TLS, the SPIFFE bundle
 //! endpoint, health and metrics, and what protects all of them.
 //!
 //! Who is asking, what is issued, which bundle is published and how the parts are doing comes through [`ports`]. A frontend

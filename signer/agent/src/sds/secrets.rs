@@ -92,12 +92,27 @@ impl fmt::Debug for Secret {
 
 /// What there is to serve at one moment.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Snapshot {
+pub struct Snapshot {
     certificate: Option<Arc<Secret>>,
     bundle: Option<Arc<Secret>>,
 }
 
 impl Snapshot {
+    /// A trust bundle and nothing else: roots in DER.
+    #[must_use]
+    pub fn of_bundle(roots: &[Vec<u8>]) -> Self {
+        Self {
+            certificate: None,
+            bundle: Some(Arc::new(bundle(roots))),
+        }
+    }
+
+    /// The version of the bundle: the same for the same roots.
+    #[must_use]
+    pub fn bundle_version(&self) -> Option<&str> {
+        self.bundle.as_ref().map(|bundle| bundle.version())
+    }
+
     /// Everything that came with `svid`.
     pub(crate) fn of(svid: &Svid) -> Result<Self, KeyError> {
         Ok(Self {

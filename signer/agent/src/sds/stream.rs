@@ -21,44 +21,72 @@ const LONGEST_QUOTE: usize = 512;
 
 /// Why a stream ends.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Fault {
+pub enum Fault {
+    /// Nobody says who is at the other end.
     #[error("the first request has no node id; start Envoy with --service-node or set node.id")]
     NoNode,
+    /// Something else than secrets is asked for.
     #[error("type_url is {found:?}; this service has only {SECRET_TYPE}")]
-    WrongType { found: String },
+    WrongType {
+        /// The type, cut short.
+        found: String,
+    },
+    /// More names than are taken.
     #[error("{found} resource names in one request; at most {most} are taken")]
-    TooManyNames { found: usize, most: usize },
+    TooManyNames {
+        /// How many there are.
+        found: usize,
+        /// How many are taken.
+        most: usize,
+    },
 }
 
 /// Something worth a line in the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Note {
+pub enum Note {
     /// The stream's first request came.
-    Opened { node: String },
+    Opened {
+        /// The node's ID, cut short.
+        node: String,
+    },
     /// The client uses what it was sent.
-    Accepted { version: String },
+    Accepted {
+        /// The version of the response.
+        version: String,
+    },
     /// The client would not have what it was sent, and goes on with what it had.
     Refused {
+        /// The version of the response.
         version: String,
+        /// The code of what went wrong there.
         code: i32,
+        /// The client's words, cut short.
         message: String,
     },
     /// The request answers an older response, and was ignored.
-    Stale { nonce: String },
+    Stale {
+        /// That one's nonce, cut short.
+        nonce: String,
+    },
     /// Names that this service does not know. Each is noted once while it stays subscribed.
-    Unknown { names: Vec<String> },
+    Unknown {
+        /// The names, cut short.
+        names: Vec<String>,
+    },
 }
 
 /// What comes of a request.
 #[derive(Debug, Default)]
-pub(crate) struct Reaction {
-    pub(crate) response: Option<DiscoveryResponse>,
-    pub(crate) notes: Vec<Note>,
+pub struct Reaction {
+    /// What to send, if anything.
+    pub response: Option<DiscoveryResponse>,
+    /// What to log.
+    pub notes: Vec<Note>,
 }
 
 /// One stream, from its first request on.
 #[derive(Debug)]
-pub(crate) struct Stream {
+pub struct Stream {
     /// Tells this stream's nonces from those of others.
     number: u64,
     most_names: usize,
@@ -101,7 +129,9 @@ enum Wanted {
 }
 
 impl Stream {
-    pub(crate) fn new(number: u64, most_names: usize) -> Self {
+    /// A stream that has not begun. No two streams of a server have the same number.
+    #[must_use]
+    pub fn new(number: u64, most_names: usize) -> Self {
         Self {
             number,
             most_names,
@@ -110,7 +140,8 @@ impl Stream {
     }
 
     /// Who is at the other end, once it has said so.
-    pub(crate) fn node(&self) -> &str {
+    #[must_use]
+    pub fn node(&self) -> &str {
         match &self.phase {
             Phase::ExpectFirst => "",
             Phase::Subscribed(subscription) => &subscription.node,
@@ -118,7 +149,10 @@ impl Stream {
     }
 
     /// Takes a request.
-    pub(crate) fn on_request(
+    ///
+    /// # Errors
+    /// If it is one that ends the stream.
+    pub fn on_request(
         &mut self,
         request: DiscoveryRequest,
         secrets: &Snapshot,
@@ -148,7 +182,7 @@ impl Stream {
     }
 
     /// Takes new secrets: what the client wants of them and does not have.
-    pub(crate) fn on_secrets(&mut self, secrets: &Snapshot) -> Option<DiscoveryResponse> {
+    pub fn on_secrets(&mut self, secrets: &Snapshot) -> Option<DiscoveryResponse> {
         match &mut self.phase {
             Phase::ExpectFirst => None,
             Phase::Subscribed(subscription) => subscription.respond(self.number, secrets),

@@ -14,5 +14,6 @@ mod dapr;
 mod desk;
 mod istio;
 mod pages;
+mod sds;
 mod support;
 mod tls;

@@ -8,11 +8,11 @@ use super::{
 };
 use credence_daemon::{
     desk::{Beyond, Desk, Life},
-    frontend::{Dapr, DaprTerms, Istio, Validators},
+    frontend::{BundleStreams, Dapr, DaprTerms, Istio, StreamLimits, Validators},
     grpc::{Connections, Listener, Router, bind},
     limits::{ConnectionLimits, IssuanceLimits},
     metrics::Metrics,
-    ports::Validator,
+    ports::{Bundles, Clock, Validator},
     tls::{ClientRoots, Inside, Serving, Tls},
 };
 use spiffe::TrustDomain;
@@ -36,6 +36,7 @@ pub(crate) struct Rig {
     pub(crate) clients: Arc<ClientRoots>,
     pub(crate) issuance: IssuanceLimits,
     pub(crate) connections: ConnectionLimits,
+    pub(crate) streams: StreamLimits,
     pub(crate) beyond: Beyond,
     pub(crate) validators: Validators,
 }
@@ -62,6 +63,7 @@ impl Rig {
             clients: Arc::new(ClientRoots::new(&ca.bundle()).unwrap()),
             issuance: IssuanceLimits::default(),
             connections: ConnectionLimits::default(),
+            streams: StreamLimits::default(),
             beyond: Beyond::Clamp,
             validators: Validators {
                 enabled: BTreeSet::from([Validator::Jwks, Validator::Kubernetes]),
@@ -90,6 +92,14 @@ impl Rig {
             validators: self.validators.clone(),
             message_bytes: self.connections.message_bytes,
         };
+        let streams = BundleStreams::server(
+            Arc::clone(&desk),
+            domains(&["example.org"]),
+            Arc::clone(&self.published) as Arc<dyn Bundles>,
+            Arc::clone(&self.clock) as Arc<dyn Clock>,
+            Arc::clone(&self.metrics),
+            self.streams,
+        );
         Router::new()
             .unary(Istio::server(
                 Arc::clone(&desk),
@@ -98,6 +108,7 @@ impl Rig {
                 self.connections.message_bytes,
             ))
             .unary(Dapr::server(desk, terms))
+            .streaming(streams, BundleStreams::<Who>::STREAMS)
     }
 
     pub(crate) fn tls(&self, inside: Inside) -> Arc<Tls> {
