@@ -109,7 +109,8 @@ pub struct Trouble {
     pub text: String,
 }
 
-/// Why an entry was not written. Nothing of it is.
+/// Why entries were not acknowledged: all of them are in the record, or none. None, as a rule; a disk
+/// that fails at the very end of a commit may have kept them all the same.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum AppendError {
     /// As many as allowed are waiting. Waiting helps.

@@ -253,6 +253,53 @@ fn who_lost_the_lock_writes_no_more() {
     assert_eq!(verify(&path).unwrap().issued, 2);
 }
 
+#[test]
+fn into_a_file_that_is_gone_nothing_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ledger.db");
+    let ledger = Ledger::open(&path, &impatient(), authority(RealClock::boxed())).unwrap();
+    ledger.append_blocking(beginning()).unwrap();
+    let away = folder.path().join("away.db");
+    fs::rename(&path, &away).unwrap();
+    assert_eq!(
+        cause(ledger.append_blocking(vec![issue(1)])),
+        Cause::Damaged
+    );
+    // Another in its place is not taken for it: it has an epoch, and a past, of its own.
+    let other = folder.path().join("other.db");
+    drop(open(&other));
+    fs::rename(&other, &path).unwrap();
+    let before = fs::read(&path).unwrap();
+    until("the next try", || {
+        !matches!(ledger.append_blocking(vec![issue(2)]), Err(AppendError::Unavailable(trouble))
+            if trouble.text.contains("not where it was"))
+    });
+    assert!(ledger.append_blocking(vec![issue(3)]).is_err());
+    assert_eq!(fs::read(&path).unwrap(), before);
+    fs::rename(&away, &path).unwrap();
+    drop(ledger);
+    assert_eq!(verify(&path).unwrap().entries, 2);
+}
+
+#[test]
+fn a_file_that_was_moved_and_comes_back_is_written_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ledger.db");
+    let ledger = Ledger::open(&path, &impatient(), authority(RealClock::boxed())).unwrap();
+    ledger.append_blocking(beginning()).unwrap();
+    let away = folder.path().join("away.db");
+    fs::rename(&path, &away).unwrap();
+    assert_eq!(
+        cause(ledger.append_blocking(vec![issue(1)])),
+        Cause::Damaged
+    );
+    fs::rename(&away, &path).unwrap();
+    recovers(&ledger);
+    ledger.append_blocking(vec![issue(2)]).unwrap();
+    drop(ledger);
+    assert_eq!(verify(&path).unwrap().issued, 1);
+}
+
 struct Moody(Arc<AtomicBool>);
 
 impl CheckpointSigner for Moody {

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     chain::Origin,
-    checkpoint::{CheckpointKey, CheckpointSigner, Note},
+    checkpoint::{CheckpointKey, CheckpointSigner, KeyError, Note},
     port::{Append, AppendError, Appending, Clock, Draft, Health, Receipt},
 };
 use std::{
@@ -139,7 +139,6 @@ impl Stats {
 #[derive(Debug)]
 pub struct Ledger {
     path: PathBuf,
-    origin: Origin,
     key: CheckpointKey,
     previous: Previous,
     orders: Option<SyncSender<Order>>,
@@ -163,11 +162,7 @@ impl Ledger {
     ) -> Result<Self, OpenError> {
         let lock = Lock::take(path, &options.holder)?;
         connect::make_file(path)?;
-        let setup = Setup {
-            durability: options.durability,
-            lock_wait: options.lock_wait,
-            max_bytes: options.max_bytes,
-        };
+        let setup = Setup::from(options);
         let mut key = None;
         let verify = |origin: &Origin| {
             let own = CheckpointKey::new(origin.clone(), &authority.signer.public_key())?;
@@ -175,22 +170,15 @@ impl Ledger {
             key = Some(own);
             Ok(())
         };
-        let (store, meta) = Store::open(
-            path,
-            &setup,
-            authority.trust_domain,
-            authority.random,
-            &options.holder,
-            verify,
-        )?;
-        let key = key.ok_or(crate::checkpoint::KeyError::Key)?;
-        let origin = store.known.origin.clone();
+        let owner = (authority.trust_domain, authority.random);
+        let (store, meta) = Store::open(path, &setup, owner, &options.holder, verify)?;
+        let key = key.ok_or(KeyError::Key)?;
         let previous = match meta {
             _ if store.known.epoch == 1 => Previous::New,
             meta if meta.closed => Previous::Closed,
             meta => Previous::Left(meta.holder),
         };
-        let (health_in, health) = watch::channel(Health::Writing);
+        let (told, health) = watch::channel(Health::Writing);
         let (orders, receiver) = sync_channel(options.queue);
         let stats = Arc::<Stats>::default();
         let writer = Writer {
@@ -199,34 +187,29 @@ impl Ledger {
             orders: receiver,
             signer: authority.signer,
             clock: authority.clock,
-            health: health_in,
+            health: told,
             stats: Arc::clone(&stats),
             batch: options.batch.max(1),
             checkpoint_every: options.checkpoint_every.max(1),
             checkpoint_after: options.checkpoint_after,
             lock,
         };
-        let thread = thread::Builder::new()
-            .name("ledger".into())
-            .spawn(move || writer.run(store))
-            .map_err(OpenError::Thread)?;
         Ok(Self {
             path: path.to_path_buf(),
-            origin,
             key,
             previous,
             orders: Some(orders),
             bound: Bound::new(options.queue_bytes),
             health,
             stats,
-            thread: Some(thread),
+            thread: Some(start(writer, store)?),
         })
     }
 
     /// Which ledger it is.
     #[must_use]
     pub fn origin(&self) -> &Origin {
-        &self.origin
+        self.key.origin()
     }
 
     /// The key that signs its checkpoints. Keep it somewhere else, too: who verifies has to know
@@ -340,6 +323,23 @@ impl Drop for Ledger {
             drop(thread.join());
         }
     }
+}
+
+impl From<&Options> for Setup {
+    fn from(options: &Options) -> Self {
+        Self {
+            durability: options.durability,
+            lock_wait: options.lock_wait,
+            max_bytes: options.max_bytes,
+        }
+    }
+}
+
+fn start(writer: Writer, store: Store) -> Result<JoinHandle<()>, OpenError> {
+    thread::Builder::new()
+        .name("ledger".into())
+        .spawn(move || writer.run(store))
+        .map_err(OpenError::Thread)
 }
 
 fn keys(

@@ -53,7 +53,7 @@ pub(super) fn fence(tx: &Transaction<'_>, known: &Known) -> Result<(), StoreErro
 
 /// Where the file ends. A commit that failed may have been done after all: then what it wrote
 /// follows from what is known.
-pub(super) fn catch_up(tx: &Transaction<'_>, known: &Known) -> Result<(Head, u64), StoreError> {
+pub(super) fn catch_up(tx: &Transaction<'_>, known: &Known) -> Result<Known, StoreError> {
     let mut head = known.head;
     if head.size > known.base {
         let sql = "SELECT seq, hash FROM entries WHERE seq = ?1";
@@ -74,7 +74,13 @@ pub(super) fn catch_up(tx: &Transaction<'_>, known: &Known) -> Result<(Head, u64
             return Err(StoreError::Past(format!("entry {seq} is not one of ours")));
         }
     }
-    Ok((head, signed(tx, known.base)?))
+    let base = tx.query_row("SELECT base_size FROM ledger", [], |row| row.get(0))?;
+    Ok(Known {
+        head,
+        base,
+        signed: signed(tx, base)?,
+        ..known.clone()
+    })
 }
 
 pub(super) fn insert(tx: &Transaction<'_>, head: Head, entry: &Prepared) -> rusqlite::Result<Head> {

@@ -15,7 +15,11 @@ use crate::{
 };
 use credence_ca::validity::Time;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
-use std::path::Path;
+use std::{
+    io,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
 
 /// Why a transaction was not done. Nothing of it is.
 #[derive(Debug)]
@@ -62,6 +66,9 @@ pub(super) struct Store {
     /// Whether archived entries may still be in the table.
     pub(super) garbage: bool,
     max_bytes: Option<u64>,
+    path: PathBuf,
+    /// Which file it is, whatever is at its path.
+    file: (u64, u64),
 }
 
 /// How many archived entries are removed in one transaction.
@@ -75,12 +82,12 @@ impl Store {
     pub(super) fn open(
         path: &Path,
         setup: &Setup,
-        trust_domain: &str,
-        random: [u8; 16],
+        owner: (&str, [u8; 16]),
         holder: &str,
         verify: impl FnOnce(&Origin) -> Result<(), OpenError>,
     ) -> Result<(Self, Meta), OpenError> {
         let failed = || OpenError::sqlite(path);
+        let (trust_domain, random) = owner;
         let mut conn = connect::write(path, setup).map_err(failed())?;
         let content = schema::recognise(&conn, path)?;
         connect::tune(&conn, setup).map_err(failed())?;
@@ -94,17 +101,8 @@ impl Store {
         let (known, meta) = look(&conn, path)?;
         check_owner(path, &known.origin, &meta, trust_domain)?;
         verify(&known.origin)?;
-        conn.execute(
-            "UPDATE ledger SET epoch = ?1, holder = ?2, closed = 0",
-            (known.epoch, holder),
-        )
-        .map_err(failed())?;
-        let store = Self {
-            conn,
-            known,
-            garbage: true,
-            max_bytes: setup.max_bytes,
-        };
+        take_epoch(&conn, path, known.epoch, holder)?;
+        let store = Self::new(conn, path, setup, known).map_err(OpenError::io(path, "opened"))?;
         Ok((store, meta))
     }
 
@@ -126,18 +124,34 @@ impl Store {
     ) -> Result<Self, StoreError> {
         let conn = connect::write(path, setup)?;
         connect::tune(&conn, setup)?;
-        let mut store = Self {
+        let mut store = Self::new(conn, path, setup, known.clone()).map_err(gone)?;
+        let tx = store.begin()?;
+        let now = catch_up(&tx, known)?;
+        drop(tx);
+        store.known = now;
+        Ok(store)
+    }
+
+    fn new(conn: Connection, path: &Path, setup: &Setup, known: Known) -> io::Result<Self> {
+        Ok(Self {
             conn,
-            known: known.clone(),
+            known,
             garbage: true,
             max_bytes: setup.max_bytes,
-        };
-        let tx = immediate(&mut store.conn)?;
-        fence(&tx, known)?;
-        let (head, signed) = catch_up(&tx, known)?;
-        drop(tx);
-        (store.known.head, store.known.signed) = (head, signed);
-        Ok(store)
+            path: path.to_path_buf(),
+            file: identity(path)?,
+        })
+    }
+
+    /// A transaction, if this is still the one that writes, and the file still where it was: into
+    /// one that was moved or deleted nothing is written that anybody would find.
+    fn begin(&mut self) -> Result<Transaction<'_>, StoreError> {
+        if identity(&self.path).map_err(gone)? != self.file {
+            return Err(StoreError::Past("another file is in its place".into()));
+        }
+        let tx = immediate(&mut self.conn)?;
+        fence(&tx, &self.known)?;
+        Ok(tx)
     }
 
     /// Writes something as big as a batch, and takes it away.
@@ -155,9 +169,9 @@ impl Store {
         jobs: impl Iterator<Item = &'a [Prepared]>,
         stamp: Option<&Stamp<'_>>,
     ) -> Result<Vec<Receipt>, StoreError> {
-        let tx = immediate(&mut self.conn)?;
-        fence(&tx, &self.known)?;
-        let mut head = self.known.head;
+        let known = self.known.clone();
+        let tx = self.begin()?;
+        let mut head = known.head;
         let mut receipts = Vec::new();
         for entries in jobs {
             let first = head.size.saturating_add(1);
@@ -166,11 +180,11 @@ impl Store {
             }
             receipts.push(Receipt { first, head });
         }
-        let mut signed = self.known.signed;
+        let mut signed = known.signed;
         if let Some(stamp) = stamp
             && head.size > signed
         {
-            sign(&tx, &self.known.origin, head, stamp)?;
+            sign(&tx, &known.origin, head, stamp)?;
             signed = head.size;
         }
         tx.commit()?;
@@ -183,19 +197,19 @@ impl Store {
         if self.known.head.size == self.known.signed {
             return Ok(None);
         }
-        let tx = immediate(&mut self.conn)?;
-        fence(&tx, &self.known)?;
-        let note = sign(&tx, &self.known.origin, self.known.head, stamp)?;
+        let known = self.known.clone();
+        let tx = self.begin()?;
+        let note = sign(&tx, &known.origin, known.head, stamp)?;
         tx.commit()?;
-        self.known.signed = self.known.head.size;
+        self.known.signed = known.head.size;
         Ok(Some(note))
     }
 
     /// Takes a new base: from now on the entries up to there are not the record's any more.
     pub(super) fn rebase(&mut self, rebase: &Rebase) -> Result<Receipt, StoreError> {
         self.use_reserve()?;
-        let tx = immediate(&mut self.conn)?;
-        fence(&tx, &self.known)?;
+        let before = self.known.head;
+        let tx = self.begin()?;
         let new = rebase.note.unverified().head;
         let changed = tx.execute(
             "UPDATE ledger SET base_size = ?1, base_hash = ?2, base_note = ?3 WHERE base_size = ?4",
@@ -212,8 +226,8 @@ impl Store {
                 .execute([seq])?;
         }
         tx.execute("DELETE FROM checkpoints WHERE size <= ?1", [new.size])?;
-        let first = self.known.head.size.saturating_add(1);
-        let head = insert(&tx, self.known.head, &rebase.entry)?;
+        let first = before.size.saturating_add(1);
+        let head = insert(&tx, before, &rebase.entry)?;
         tx.commit()?;
         self.known.head = head;
         self.known.base = new.size;
@@ -230,13 +244,13 @@ impl Store {
     /// Removes some of what was archived from the table.
     pub(super) fn sweep(&mut self) -> Result<(), StoreError> {
         self.use_reserve()?;
-        let tx = immediate(&mut self.conn)?;
-        fence(&tx, &self.known)?;
+        let base = self.known.base;
+        let tx = self.begin()?;
         let gone: Vec<u64> = tx
             .prepare_cached(
                 "SELECT seq FROM entries WHERE seq <= ?1 AND seq NOT IN carried ORDER BY seq LIMIT ?2",
             )?
-            .query_map((self.known.base, SWEEP), |row| row.get(0))?
+            .query_map((base, SWEEP), |row| row.get(0))?
             .collect::<Result<_, _>>()?;
         for seq in &gone {
             remove(&tx, *seq)?;
@@ -250,14 +264,24 @@ impl Store {
     /// Says goodbye: a checkpoint, and everything in one file.
     pub(super) fn close(mut self, stamp: &Stamp<'_>) -> Result<(), StoreError> {
         self.checkpoint(stamp)?;
-        let tx = immediate(&mut self.conn)?;
-        fence(&tx, &self.known)?;
+        let tx = self.begin()?;
         tx.execute("UPDATE ledger SET closed = 1", [])?;
         tx.commit()?;
         self.conn
             .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
         Ok(())
     }
+}
+
+/// Device and inode of what is at a path.
+fn identity(path: &Path) -> io::Result<(u64, u64)> {
+    let data = path.metadata()?;
+    Ok((data.dev(), data.ino()))
+}
+
+#[allow(clippy::needless_pass_by_value, reason = "map_err gives the value")]
+fn gone(error: io::Error) -> StoreError {
+    StoreError::Past(format!("the file is not where it was: {error}"))
 }
 
 fn immediate(conn: &mut Connection) -> rusqlite::Result<Transaction<'_>> {
@@ -282,6 +306,23 @@ fn check_owner(
         path,
         found: origin.to_string(),
         wanted: trust_domain.to_owned(),
+    })
+}
+
+/// Unless somebody else took it since the file was looked at.
+fn take_epoch(conn: &Connection, path: &Path, epoch: i64, holder: &str) -> Result<(), OpenError> {
+    let changed = conn
+        .execute(
+            "UPDATE ledger SET epoch = ?1, holder = ?2, closed = 0 WHERE epoch = ?1 - 1",
+            (epoch, holder),
+        )
+        .map_err(OpenError::sqlite(path))?;
+    if changed == 1 {
+        return Ok(());
+    }
+    Err(OpenError::Held {
+        path: path.to_path_buf(),
+        holder: "one that opened it in the same moment".into(),
     })
 }
 
@@ -333,7 +374,7 @@ mod tests {
     fn open(path: &Path, durability: Durability) -> Store {
         connect::make_file(path).unwrap();
         let setup = setup(durability);
-        let opened = Store::open(path, &setup, "example.org", [7; 16], "a test", |_| Ok(()));
+        let opened = Store::open(path, &setup, ("example.org", [7; 16]), "a test", |_| Ok(()));
         opened.unwrap().0
     }
 
@@ -391,6 +432,21 @@ mod tests {
         drop(store);
         let again = Store::resume(&path, &setup(Durability::Durable), &before).unwrap();
         assert_eq!(again.known.head, after.head);
+    }
+
+    #[test]
+    fn an_epoch_is_taken_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger");
+        connect::make_file(&path).unwrap();
+        let setup = setup(Durability::Durable);
+        // Another one opens it while this one verifies its end.
+        let between = |_: &Origin| {
+            open(&path, Durability::Durable);
+            Ok(())
+        };
+        let late = Store::open(&path, &setup, ("example.org", [7; 16]), "late", between);
+        assert!(matches!(late, Err(OpenError::Held { .. })));
     }
 
     #[test]
