@@ -75,7 +75,9 @@ impl State {
             Some(NextIssuer::Prepared(issuer)) => self.replaceable(&issuer, &root),
             Some(NextIssuer::Wanted(_)) => false,
         };
-        if root.key == KeyPlace::Here && wanting {
+        // An issuer is not made to be valid before its root is.
+        let begun = root.validity.not_before <= self.watch.wall();
+        if root.key == KeyPlace::Here && begun && wanting {
             self.drop_issuer(issuer);
             let wanted = self.want_issuer(Cause::Itself);
             if let Some(coming) = self.next_root.as_mut().and_then(NextRoot::coming_mut) {
@@ -98,7 +100,7 @@ impl State {
         left <= Settings::due(validity.life(), lead)
     }
 
-    pub(super) fn order(&mut self) -> Order {
+    fn order(&mut self) -> Order {
         self.last_slot = self.last_slot.saturating_add(1);
         Order {
             slot: Slot(self.last_slot),

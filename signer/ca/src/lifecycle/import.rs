@@ -2,7 +2,8 @@
 
 use super::{
     authority::{
-        Coming, IssuerCertificate, KeyPlace, NextIssuer, NextRoot, Phase, RootCertificate,
+        Coming, IssuerCertificate, KeyPlace, NextIssuer, NextRoot, Order, Phase, RootCertificate,
+        Slot,
     },
     check::{check_foreign, within},
     event::{Cause, Change, Refused},
@@ -115,20 +116,29 @@ impl State {
         last.saturating_add(1000).max(self.watch.wall().unix())
     }
 
-    /// Orders that are open get new numbers: there may be something else under the old ones.
+    /// Orders that are open get new numbers: there may be something else under the old ones. Their times stay, since the clock may
+    /// be in doubt by now.
     fn order_again(&mut self) {
         self.last_slot = self.beyond(self.last_slot);
-        if let Some(NextRoot::Wanted(_)) = self.next_root {
-            self.next_root = Some(NextRoot::Wanted(self.order()));
+        let mut last = self.last_slot;
+        let mut again = |order: &mut Order| {
+            last = last.saturating_add(1);
+            order.slot = Slot(last);
+        };
+        let coming = match &mut self.next_root {
+            Some(NextRoot::Wanted(order)) => {
+                again(order);
+                None
+            }
+            Some(next) => next.coming_mut().and_then(|c| c.issuer.as_mut()),
+            None => None,
+        };
+        for issuer in coming.into_iter().chain(&mut self.next_issuer) {
+            if let NextIssuer::Wanted(order) = issuer {
+                again(order);
+            }
         }
-        if let Some(NextIssuer::Wanted(_)) = self.next_issuer {
-            self.next_issuer = Some(NextIssuer::Wanted(self.order()));
-        }
-        let again = NextIssuer::Wanted(self.order());
-        let coming = self.next_root.as_mut().and_then(NextRoot::coming_mut);
-        if let Some(issuer @ NextIssuer::Wanted(_)) = coming.and_then(|c| c.issuer.as_mut()) {
-            *issuer = again;
-        }
+        self.last_slot = last;
     }
 
     /// Puts an issuer where it belongs. What was there before is over.

@@ -2,7 +2,7 @@
 
 use crate::ca::{Ca, HINT, LEAF, PATIENCE, SKEW, START, holder, id, identity, root, secs};
 use credence_ca::lifecycle::{
-    Action, BundleId, Event, Forced, Hold, IssuerCertificate, Lack, Learns, Refused,
+    Action, BundleId, Event, Forced, Hold, IssuerCertificate, Lack, Learns, NextIssuer, Refused,
 };
 
 /// A CA with two holders that has begun with a new root, long enough ago that hints hold up nothing.
@@ -417,8 +417,10 @@ fn a_root_that_is_not_valid_yet_or_not_for_long_is_not_distributed() {
     });
     assert!(!ca.distributing());
     assert_eq!(ca.shut(), ["not-yet-valid"]);
+    assert_eq!(coming_issuer(&ca), None);
     ca.pass(100);
     assert!(ca.distributing());
+    assert!(matches!(coming_issuer(&ca), Some(NextIssuer::Prepared(_))));
     // Held up for nearly all of its life.
     ca.leaf("daprd", Learns::AtStart);
     for _ in 0..100 {
@@ -428,6 +430,10 @@ fn a_root_that_is_not_valid_yet_or_not_for_long_is_not_distributed() {
     assert!(ca.shut().contains(&"too-little-left"), "{:?}", ca.shut());
     ca.tell(Event::WithdrawRoot);
     assert_eq!(ca.state.bundle().roots, [id("A")]);
+}
+
+fn coming_issuer(ca: &Ca) -> Option<NextIssuer> {
+    ca.state.next_root().unwrap().coming().unwrap().issuer
 }
 
 #[test]

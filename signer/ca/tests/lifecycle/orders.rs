@@ -72,6 +72,8 @@ fn after_a_restore_open_orders_have_new_numbers() {
     let mut ca = Ca::new();
     ca.send(Event::RotateIssuer).unwrap();
     ca.send(Event::RotateRoot).unwrap();
+    // By a clock that is in doubt: the orders are for when they were given.
+    ca.off = 1_000_000;
     ca.send(Event::Restored).unwrap();
     let orders: Vec<_> = ca
         .state
@@ -79,7 +81,10 @@ fn after_a_restore_open_orders_have_new_numbers() {
         .into_iter()
         .filter_map(|action| slot(&action))
         .collect();
-    assert_eq!(orders, [START + 1, START + 2]);
+    let first = START + 1_000_000;
+    assert_eq!(orders, [(first + 1, START), (first + 2, START)]);
+    ca.off = 0;
+    ca.send(Event::Tick).unwrap();
     ca.pending = ca.state.resume();
     ca.work();
     assert!(ca.distributing());
@@ -94,13 +99,13 @@ fn after_a_restore_open_orders_have_new_numbers() {
         .into_iter()
         .filter_map(|action| slot(&action))
         .collect();
-    assert_eq!(orders, [START + 1]);
+    assert_eq!(orders, [(START + 1, START)]);
 }
 
-fn slot(action: &Action) -> Option<u64> {
+fn slot(action: &Action) -> Option<(u64, u64)> {
     match action {
         Action::MakeRoot { order, .. } | Action::MakeIssuer { order, .. } => {
-            Some(order.slot.number())
+            Some((order.slot.number(), order.at.unix()))
         }
         _ => None,
     }
