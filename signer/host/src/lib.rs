@@ -1,6 +1,7 @@
 //! The sandbox, proof of possession, key custody and the store.
 
 pub mod authority;
+pub mod chain;
 pub mod custody;
 pub mod founding;
 pub mod key_file;

@@ -228,7 +228,7 @@ impl StateFolder {
     }
 }
 
-fn certificate_pem(certificate: &CaCertificate) -> String {
+pub(crate) fn certificate_pem(certificate: &CaCertificate) -> String {
     pem::encode_config(
         &pem::Pem::new("CERTIFICATE", certificate.der()),
         pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF),
