@@ -59,6 +59,7 @@ impl<'a> Foreign<'a> {
         let signed = Signed::split(der).map_err(Fault::Malformed)?;
         check_version(signed.tbs)?;
         let tbs = Tbs::read(signed.tbs).map_err(Fault::Malformed)?;
+        check_serial(&tbs).map_err(Fault::Malformed)?;
         let (said, unreadable) = Said::read(&tbs);
         Ok(Self {
             der,
@@ -123,6 +124,12 @@ fn check_version(tbs: &[u8]) -> Result<(), Fault> {
         Some(version) if version.value == VERSION_3 => Ok(()),
         Some(_) | None => Err(Fault::Version),
     }
+}
+
+/// A negative one is refused by Go.
+fn check_serial(tbs: &Tbs<'_>) -> Result<(), DerError> {
+    let serial = der::single(tbs.serial, tag::INTEGER)?;
+    der::unsigned(serial.value).map(|_| ())
 }
 
 impl<'a> Said<'a> {

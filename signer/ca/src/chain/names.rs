@@ -90,3 +90,51 @@ fn folded(text: &[u8]) -> Option<String> {
     let words: Vec<_> = text.split_whitespace().collect();
     Some(words.join(" "))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{der, name::DistinguishedName};
+
+    fn name(organization: &str, common_name: &str) -> Vec<u8> {
+        DistinguishedName {
+            organization: organization.into(),
+            common_name: common_name.into(),
+        }
+        .to_der()
+    }
+
+    #[test]
+    fn a_name_is_shown_and_cut() {
+        assert_eq!(show(&name("Corp", "a\nb")), "O=Corp, CN=a\\nb");
+        assert_eq!(show(&name(&"x".repeat(500), "a")).len(), LONGEST_SHOWN);
+        assert_eq!(show(&[1, 2, 3]), "a name that cannot be read");
+    }
+
+    #[test]
+    fn a_subtree_is_the_beginning_of_a_name() {
+        let whole = name("Corp  Ltd", "a");
+        let first = |organization: &str| {
+            let both = name(organization, "a");
+            let mut names = Reader::new(der::single(&both, tag::SEQUENCE).unwrap().value);
+            der::sequence(&[names.any().unwrap().raw])
+        };
+        for (subtree, within) in [
+            (first("Corp  Ltd"), true),
+            (first("corp ltd"), true),
+            (first("Corp"), false),
+            (name("Corp Ltd", "A"), true),
+            (name("Corp Ltd", "b"), false),
+            (crate::name::EMPTY.to_vec(), true),
+        ] {
+            assert_eq!(
+                is_within(&whole, &subtree),
+                Ok(within),
+                "{}",
+                show(&subtree)
+            );
+        }
+        assert_eq!(is_within(&first("Corp Ltd"), &whole), Ok(false));
+        assert!(is_within(&whole, &[1]).is_err());
+    }
+}

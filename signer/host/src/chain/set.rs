@@ -17,14 +17,24 @@ use crate::{
 };
 use credence_ca::{chain::Terms, custody::Custody as _};
 use sha2::{Digest as _, Sha256};
-use std::path::{Path, PathBuf};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
 use zeroize::Zeroizing;
 
 /// How often a folder that is exchanged while it is read is tried.
 const TRIES: usize = 3;
 
-/// Which content a set of files had.
-pub(super) type Mark = [u8; 32];
+/// Which content a set of files had: a digest, of a key among others, and therefore not shown.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Mark([u8; 32]);
+
+impl fmt::Debug for Mark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Mark(not shown)")
+    }
+}
 
 type Content = Result<Zeroizing<Vec<u8>>, FileError>;
 
@@ -128,7 +138,7 @@ impl Set {
         self.files().all(Found::is_missing)
     }
 
-    /// Of all contents and errors. It is a digest of a key among others, and is not shown.
+    /// Of all contents and errors.
     pub(super) fn mark(&self) -> Mark {
         let mut digest = Sha256::new();
         let mut part = |octets: &[u8]| {
@@ -141,7 +151,7 @@ impl Set {
                 Err(error) => part(error.to_string().as_bytes()),
             }
         }
-        digest.finalize().into()
+        Mark(digest.finalize().into())
     }
 
     /// The chain that the files are, if nothing is wrong with it.

@@ -58,7 +58,7 @@ impl Watch {
     pub fn look(&mut self, terms: &Terms<'_>) -> Seen {
         let snapshot = match self.layout.read(&self.reading) {
             Ok(snapshot) => snapshot,
-            Err(why) => return self.tell([0; 32], why.into()),
+            Err(why) => return self.tell(Mark::default(), why.into()),
         };
         let mark = snapshot.set.mark();
         if self.in_use == Some(mark) || self.was_never_there(&snapshot.set) {

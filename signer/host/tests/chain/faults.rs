@@ -200,6 +200,52 @@ fn encodings() {
     .run();
 }
 
+/// Go refuses to read it.
+#[test]
+fn a_negative_serial_number() {
+    let negative = |pki: &Pki| {
+        pki.patch("root", |der| {
+            // version, then the tag and length of the serial number
+            let version = [0xa0, 3, 2, 1, 2];
+            let at = der.windows(5).position(|window| window == version).unwrap();
+            der[at + 7] |= 0x80;
+        });
+    };
+    Case {
+        openssl: IsNotAsked("it does not look"),
+        ..case("a negative number", &negative, &[(ROOT, "malformed")])
+    }
+    .run();
+}
+
+/// The authority's name and serial number count where they are given: here of a root that was made again with the same key.
+#[test]
+fn an_authority_named_by_its_serial_number() {
+    let extensions = &[CA, USAGE, SKI, "authorityKeyIdentifier=keyid,issuer:always"];
+    let named = |pki: &Pki| {
+        pki.make(&Spec {
+            extensions,
+            ..mid()
+        });
+    };
+    let pki = Pki::new();
+    named(&pki);
+    pki.bundle("chain.pem", &["issuer", "mid"]);
+    pki.bundle("roots.pem", &["root"]);
+    pki.load_at(pki.now()).unwrap();
+    pki.openssl_accepts(pki.now(), &["-x509_strict"]).unwrap();
+    let renewed = |pki: &Pki| {
+        named(pki);
+        pki.make(&root());
+    };
+    case(
+        "the root, made again",
+        &renewed,
+        &[(MID, "authority-key-id")],
+    )
+    .run();
+}
+
 #[test]
 fn keys_that_are_too_weak_or_of_another_kind() {
     for key in [RSA1024, P521] {

@@ -167,6 +167,21 @@ fn a_crash_at_any_point_leaves_the_old_or_the_new() {
     }
 }
 
+/// Here the system refuses in the middle, rather than a crash.
+#[test]
+fn what_could_not_be_moved_is_moved_later() {
+    let (_dir, folder) = scratch();
+    let new = found(None);
+    fs::create_dir_all(folder.join("issuer.crt/in-the-way")).unwrap();
+    let material = Material::of(&new, &[]).unwrap();
+    let refused = write_dapr(&folder, &names(), &material, Existing::Replace);
+    assert!(matches!(refused, Err(WriteError::File(_))));
+    assert!(finish_writing(&folder).is_err());
+    fs::remove_dir_all(folder.join("issuer.crt")).unwrap();
+    assert!(finish_writing(&folder).unwrap());
+    assert_eq!(load(&folder).unwrap().issuer, new.issuer.certificate);
+}
+
 fn start(folder: &Path, old: Option<&Founding>) {
     fs::create_dir(folder).unwrap();
     if let Some(old) = old {
