@@ -17,7 +17,10 @@ use spiffe::SpiffeId;
 use std::{sync::LazyLock, time::Duration};
 
 #[path = "../../signer/host/src/chain/pem.rs"]
-#[expect(dead_code, reason = "the reader of files that may be empty is the other one, and more")]
+#[expect(
+    dead_code,
+    reason = "the reader of files that may be empty is the other one, and more"
+)]
 mod pem;
 
 static DOMAIN: LazyLock<SpiffeId> =
