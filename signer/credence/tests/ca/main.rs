@@ -8,10 +8,33 @@
     reason = "a test that cannot go on has to fail loudly"
 )]
 
+mod administration;
+mod crash;
+mod dapr;
 mod issuing;
+mod joining;
+mod rotation;
+mod starting;
 
 use credence_ca_tests::daemon::Setup;
+use std::time::{Duration, Instant};
 
 fn setup(sections: &str) -> Setup {
     Setup::new(env!("CARGO_BIN_EXE_credence"), sections)
+}
+
+/// Waits until something is so. What it waits for is near: when it is not, the test fails.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "a test waits for a process, by the real clock"
+)]
+async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(60) {
+        if let Some(found) = look().await {
+            return found;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("waited in vain: {what}");
 }

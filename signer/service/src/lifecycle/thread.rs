@@ -36,6 +36,7 @@ pub(super) struct Thread {
     behind: Option<String>,
     stored: Duration,
     swept: Duration,
+    looked: Duration,
 }
 
 impl Thread {
@@ -59,6 +60,7 @@ impl Thread {
             behind: None,
             stored: now,
             swept: now,
+            looked: now,
         };
         this.worker.everything_is_here(&this.state)?;
         this.step(Event::Tick, &By::Itself)?;
@@ -81,7 +83,13 @@ impl Thread {
         loop {
             match self.incoming.recv_timeout(TICK) {
                 Ok(Order::Stop) | Err(RecvTimeoutError::Disconnected) => break,
-                Ok(order) => self.handle(order),
+                Ok(order) => {
+                    self.handle(order);
+                    // those who ask all the time do not keep the time from passing
+                    if self.now().saturating_sub(self.looked) >= TICK {
+                        self.look();
+                    }
+                }
                 Err(RecvTimeoutError::Timeout) => self.look(),
             }
             self.report();
@@ -110,7 +118,12 @@ impl Thread {
         }
     }
 
+    fn now(&self) -> Duration {
+        self.worker.clock().0.steady()
+    }
+
     fn look(&mut self) {
+        self.looked = self.now();
         self.worker.read_leaves();
         for (name, bundle) in self.worker.words(&self.state) {
             // a word on a bundle that is not remembered is none
@@ -125,7 +138,7 @@ impl Thread {
         if self.behind.take().is_some() {
             self.perform(self.state.resume().into());
         }
-        let now = self.worker.clock().0.steady();
+        let now = self.now();
         if now.saturating_sub(self.swept) >= SWEEP {
             self.swept = now;
             self.worker.places().lock().forget(self.state.past());
@@ -150,7 +163,7 @@ impl Thread {
             };
             self.state.step(world, event)?
         };
-        let now = self.worker.clock().0.steady();
+        let now = self.now();
         if next.must_persist(&self.state) || now.saturating_sub(self.stored) >= CLOCK {
             stored::store(self.worker.file(), &next)?;
             self.stored = now;

@@ -102,7 +102,7 @@ async fn a_leaf_from_before_holds_the_step_up_and_is_named() {
     let gates: Vec<_> = status.roots[0]
         .holds
         .iter()
-        .map(|hold| hold.gate())
+        .map(credence_ca::lifecycle::Hold::gate)
         .collect();
     assert!(gates.contains(&"holders"), "{gates:?}");
     let words = status.roots[0]
@@ -125,6 +125,18 @@ async fn issuers_rotate_by_themselves() {
     rig = rig.again();
     assert_eq!(rig.current.get().unwrap().issuer, second);
     rig.issue(WEB).await.unwrap();
+}
+
+/// Looking at it all the time must not keep it from going on.
+#[tokio::test]
+async fn who_asks_all_the_time_holds_nothing_up() {
+    let rig = Rig::new();
+    rig.order(Event::RotateRoot).await;
+    for _ in 0..LONG {
+        rig.sleep(1);
+        rig.lifecycle.status().await.unwrap();
+    }
+    assert_eq!(rig.phases().await.0[0], "active");
 }
 
 /// Where the ledger does not take it, nothing is signed by it; once it does, all goes on.
