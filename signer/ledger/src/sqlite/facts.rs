@@ -122,24 +122,28 @@ impl Reader {
         Ok(out)
     }
 
-    /// When the present lineage of an identity's certificates began: as its latest certificate
-    /// has it. Nothing if it has none, or none that still counts.
+    /// When the lineage of renewals began that this very certificate belongs to: the one with this
+    /// serial number whose DER has this SHA-256. Nothing if it is not on record, or not any more.
+    ///
+    /// By certificate and not by identity: who holds a stolen key gains nothing from its owner's
+    /// proving itself anew.
     ///
     /// # Errors
     /// If it cannot be read.
-    pub fn lineage_start(&self, identity: &str) -> Result<Option<Time>, ReadError> {
+    pub fn lineage_of(
+        &self,
+        serial: &Serial,
+        certificate: &Digest,
+    ) -> Result<Option<Time>, ReadError> {
         let mut query = Query {
-            about: Some(About::Identity(identity.to_owned())),
             kinds: vec![Kind::ISSUED],
-            limit: 1,
-            ..Query::default()
+            ..Query::about(About::Serial(serial.clone()))
         };
         loop {
             let page = self.list(&query)?;
-            if let Some(Event::Issued(issued)) =
-                page.records.into_iter().next().map(|r| r.entry.event)
-            {
-                return Ok(Some(issued.lineage_start));
+            let is = |record: &Record| lineage(&record.entry.event, certificate);
+            if let Some(start) = page.records.iter().find_map(is) {
+                return Ok(Some(start));
             }
             match page.next {
                 Some(_) => query.after = page.next,
@@ -229,4 +233,12 @@ impl Reader {
             }
         }
     }
+}
+
+fn lineage(event: &Event, certificate: &Digest) -> Option<Time> {
+    let Event::Issued(issued) = event else {
+        return None;
+    };
+    let whole = issued.certificate().ok()?;
+    (Digest::of(&whole) == *certificate).then_some(issued.lineage_start)
 }

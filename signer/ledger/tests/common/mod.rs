@@ -224,6 +224,10 @@ pub struct TestReplay {
 }
 
 impl Replay for TestReplay {
+    fn has_module(&self, digest: &Digest) -> bool {
+        self.modules > 0 && *digest == Digest::of(MODULE)
+    }
+
     fn module(&mut self, _: &Digest, octets: &[u8]) -> Result<(), String> {
         self.modules += 1;
         (octets == MODULE).then_some(()).ok_or("another".into())
