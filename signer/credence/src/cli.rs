@@ -1,10 +1,15 @@
 //! What can be typed.
 
+mod log;
 mod policy;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
+pub(crate) use log::{
+    ArchiveArguments, BookArguments, ExportArguments, ListArguments, LogCommand, ShowArguments,
+    VerifyArguments,
+};
 pub(crate) use policy::{
     CheckArguments, ExplainArguments, ImportArguments, PolicyCommand, TestArguments, peer,
 };
@@ -17,7 +22,8 @@ Exit codes:
   3  the configuration, a policy or a file of cases is wrong; every fault is listed
   4  the state folder, a key, certificate, passphrase or token cannot be used
   5  a socket cannot be had: in use, or its folder is not there
-  6  a policy decides otherwise than `credence policy test` expects";
+  6  a policy decides otherwise than `credence policy test` expects
+  7  a ledger is not what was written; the first fault is named";
 
 /// SPIFFE workload identity for Envoy.
 ///
@@ -67,6 +73,9 @@ pub(crate) enum Command {
     /// Look at certificates.
     #[command(subcommand)]
     Cert(CertCommand),
+    /// Look at a CA's record: list, show, verify, export and archive it.
+    #[command(subcommand)]
+    Log(LogCommand),
     /// Ask the filter's policy: check, explain and test it, and make one of Istio's.
     #[command(subcommand)]
     Policy(PolicyCommand),

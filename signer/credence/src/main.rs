@@ -13,6 +13,7 @@ mod input;
 mod inspect;
 mod local_ca;
 mod log;
+mod logbook;
 mod policy;
 mod record;
 mod signing;
@@ -26,6 +27,7 @@ fn main() -> ExitCode {
     let outcome = match cli.command {
         Command::Dev(arguments) => dev::run(&arguments, &cli.log),
         Command::Cert(CertCommand::Inspect(arguments)) => inspect::run(&arguments),
+        Command::Log(command) => logbook::run(&command),
         Command::Policy(command) => policy::run(&command),
     };
     match outcome {
