@@ -1,5 +1,6 @@
 //! The sandbox, proof of possession, key custody and the store.
 
+pub mod authorities;
 pub mod authority;
 pub mod custody;
 pub mod founding;

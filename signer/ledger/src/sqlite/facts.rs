@@ -31,6 +31,10 @@ pub struct LiveLeaf {
     pub issuer: Option<Digest>,
     /// When its lineage of renewals began.
     pub lineage_start: Time,
+    /// Where it was asked for.
+    pub frontend: String,
+    /// The name of the trust bundle that went along with it.
+    pub bundle: Option<String>,
 }
 
 impl LiveLeaf {
@@ -44,6 +48,8 @@ impl LiveLeaf {
             not_after: entry.not_after,
             issuer: entry.issuer,
             lineage_start: entry.lineage_start,
+            frontend: entry.asker.frontend,
+            bundle: entry.bundle,
         }
     }
 }

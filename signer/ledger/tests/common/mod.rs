@@ -174,6 +174,7 @@ pub fn issued_to(number: u64, identity: &str, start: u64) -> Issued {
         tbs: Vec::new().into(),
         signature: Vec::new().into(),
         lineage_start: at(start),
+        bundle: None,
     };
     sign(&mut issued);
     issued
