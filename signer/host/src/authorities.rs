@@ -149,9 +149,15 @@ impl Authorities {
         {
             return Ok(known);
         }
-        let (key, pem) = imported.key.map_or((None, None), |(key, pem)| (Some(key), pem));
+        let (key, pem) = imported
+            .key
+            .map_or((None, None), |(key, pem)| (Some(key), pem));
         // a name of its own: one without its key may be there already
-        let with = if key.is_some() { "with-key" } else { "without-key" };
+        let with = if key.is_some() {
+            "with-key"
+        } else {
+            "without-key"
+        };
         let one = Authorized {
             name: format!("imported-{id}-{with}"),
             role: imported.role,
@@ -187,7 +193,9 @@ impl Authorities {
     }
 
     fn write(&mut self, one: Authorized, key: Option<&str>) -> Result<Arc<Authorized>, StateError> {
-        let beside = self.folder.join(format!("{}{}", one.name, files::UNFINISHED));
+        let beside = self
+            .folder
+            .join(format!("{}{}", one.name, files::UNFINISHED));
         remove(&beside)?;
         crate::state::make(&beside)?;
         files::write(&beside, &one, key)?;

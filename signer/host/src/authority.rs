@@ -229,13 +229,13 @@ impl<K: Custody> Authority<K> {
     /// Within the validity of every certificate above it: nobody is helped by a leaf that outlives its chain.
     fn plan(&self, life: Duration, now: Time) -> Result<Validity, ValidityError> {
         let above = self.above.iter().chain([&self.root]);
-        let whole = above.map(CaCertificate::validity).fold(
-            self.issuer.validity(),
-            |whole, validity| Validity {
-                not_before: whole.not_before.max(validity.not_before),
-                not_after: whole.not_after.min(validity.not_after),
-            },
-        );
+        let whole =
+            above
+                .map(CaCertificate::validity)
+                .fold(self.issuer.validity(), |whole, validity| Validity {
+                    not_before: whole.not_before.max(validity.not_before),
+                    not_after: whole.not_after.min(validity.not_after),
+                });
         validity::plan(now, life, Some(whole))
     }
 

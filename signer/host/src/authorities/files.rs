@@ -8,7 +8,9 @@ use crate::{
     sandbox::ModuleDigest,
     state::{StateError, certificate_pem, certificates},
 };
-use credence_ca::{certificate::CaCertificate, custody::Custody as _, hex, name::DistinguishedName};
+use credence_ca::{
+    certificate::CaCertificate, custody::Custody as _, hex, name::DistinguishedName,
+};
 use std::{
     fs, io,
     path::{Path, PathBuf},
@@ -62,7 +64,10 @@ pub(super) fn load(
 pub(super) fn write(folder: &Path, one: &Authorized, key: Option<&str>) -> Result<(), StateError> {
     let file = |name: &str, octets: &[u8]| private_file::write_new(&folder.join(name), octets);
     file("role", format!("{}\n", one.role.name()).as_bytes())?;
-    file("certificate.pem", certificate_pem(&one.certificate).as_bytes())?;
+    file(
+        "certificate.pem",
+        certificate_pem(&one.certificate).as_bytes(),
+    )?;
     if !one.above.is_empty() {
         let above: String = one.above.iter().map(certificate_pem).collect();
         file("above.pem", above.as_bytes())?;
