@@ -8,10 +8,14 @@
     reason = "a test that cannot go on has to fail loudly"
 )]
 
+use credence_ca::validity::Time;
 use credence_ledger::{
-    entry::{Event, Issued},
-    sqlite::{Query, Reader},
+    checkpoint::MemorySigner,
+    entry::{By, Entry, Event, Issued, Revoked, Subject},
+    port::Clock,
+    sqlite::{Authority, Ledger, Options, Query, Reader},
 };
+use credence_sandbox_tests::python;
 use serde_json::Value;
 use std::{
     fs,
@@ -19,7 +23,9 @@ use std::{
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::{Child, ChildStderr, Command, Output, Stdio},
+    time::Duration,
 };
+use zeroize::Zeroizing;
 
 const ORDERS: &str = "spiffe://example.org/ns/shop/sa/orders";
 const CART: &str = "spiffe://example.org/ns/shop/sa/cart";
@@ -41,7 +47,8 @@ impl World {
         let text = format!(
             "trust_domain = \"example.org\"\nstate_dir = \"state\"\n\
              [[identities]]\nid = \"{ORDERS}\"\nsocket = \"s\"\n\
-             [[identities]]\nid = \"{CART}\"\nsocket = \"t\"\n"
+             [[identities]]\nid = \"{CART}\"\nsocket = \"t\"\n\
+             [[dns_templates]]\npath = \"/ns/{{ns}}/sa/{{sa}}\"\nname = \"{{sa}}.example.org\"\n"
         );
         fs::write(folder.path().join("credence.toml"), text).unwrap();
         let mut world = Self {
@@ -49,7 +56,7 @@ impl World {
             running: None,
             key: String::new(),
         };
-        world.start();
+        world.start(None);
         world.until(|world| world.entries() == ENTRIES);
         world
     }
@@ -61,13 +68,16 @@ impl World {
         world
     }
 
-    fn start(&mut self) {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_credence"))
+    fn start(&mut self, module: Option<&Path>) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_credence"));
+        command
             .args(["dev", "--config"])
             .arg(self.folder.path().join("credence.toml"))
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+            .stderr(Stdio::piped());
+        if let Some(module) = module {
+            command.arg("--module").arg(module);
+        }
+        let mut child = command.spawn().unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap());
         let mut seen = String::new();
         while !seen.contains("ready") {
@@ -89,10 +99,10 @@ impl World {
     /// What the workloads ask for comes by itself.
     #[allow(clippy::disallowed_methods, reason = "a test that waits has a limit")]
     fn until(&self, done: impl Fn(&Self) -> bool) {
-        let limit = std::time::Instant::now() + std::time::Duration::from_secs(30);
+        let limit = std::time::Instant::now() + Duration::from_secs(30);
         while !done(self) {
             assert!(std::time::Instant::now() < limit, "it did not happen");
-            std::thread::sleep(std::time::Duration::from_millis(10));
+            std::thread::sleep(Duration::from_millis(10));
         }
     }
 
@@ -178,6 +188,79 @@ fn lines_of_json(text: &str) -> Vec<Value> {
     text.lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect()
+}
+
+/// What a CA's administration would write.
+fn append(world: &World, event: impl Into<Event>) {
+    let text = fs::read_to_string(world.state().join("ledger.key")).unwrap();
+    let mut seed = Zeroizing::new([0; 32]);
+    for (octet, at) in seed.iter_mut().zip((0..64).step_by(2)) {
+        *octet = u8::from_str_radix(&text[at..at + 2], 16).unwrap();
+    }
+    let authority = Authority {
+        trust_domain: "example.org",
+        random: [0; 16],
+        signer: Box::new(MemorySigner::new(&seed)),
+        former_keys: &[],
+        clock: Box::new(Stopped),
+    };
+    let ledger = Ledger::open(&world.db(), &Options::default(), authority).unwrap();
+    let entry = Entry::new(Stopped.wall(), event);
+    ledger.append_blocking(vec![entry.into()]).unwrap();
+}
+
+/// 2026-01-01T00:00:00Z
+struct Stopped;
+
+impl Clock for Stopped {
+    fn wall(&self) -> Time {
+        Time::from_unix(1_767_225_600)
+    }
+
+    fn elapsed(&self) -> Duration {
+        Duration::ZERO
+    }
+}
+
+#[test]
+fn what_is_revoked_is_shown_as_revoked() {
+    let world = World::stopped();
+    let (_, orders) = world.issued(ORDERS);
+    let (_, cart) = world.issued(CART);
+    for (subject, reason) in [
+        (
+            Subject::Serial(orders.serial.clone()),
+            "key \u{1b}[2Jstolen",
+        ),
+        (Subject::Identity(CART.into()), "gone"),
+    ] {
+        let revoked = Revoked {
+            subject,
+            reason: reason.into(),
+            by: By::Uid(7),
+            ends: None,
+        };
+        append(&world, revoked);
+    }
+    let list = good(&world.log("list", &[]));
+    for (identity, state) in [(ORDERS, " revoked "), (CART, " revoked ")] {
+        let line = list
+            .lines()
+            .find(|line| line.ends_with(identity) && line.contains("issued"));
+        assert!(line.unwrap().contains(state), "{list}");
+    }
+    let serial = orders.serial.to_string();
+    let about = good(&world.log("list", &["--serial", &serial]));
+    assert_eq!(about.lines().count(), 3, "{about}");
+    let shown = good(&world.log("show", &[&serial]));
+    let escaped = "2026-01-01T00:00:00Z by uid 7, this certificate: key \\u{1b}[2Jstolen (entry 6)";
+    assert!(shown.contains(escaped), "{shown}");
+    let shown = good(&world.log("show", &[&cart.serial.to_string(), "--json"]));
+    let shown: Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!(shown["state"], "revoked");
+    assert_eq!(shown["revoked"]["subject"]["identity"], CART);
+    assert!(!list.contains('\u{1b}'), "{list}");
+    good(&world.log("verify", &[]));
 }
 
 /// All that reads goes on beside a CA that writes.
@@ -277,12 +360,10 @@ fn a_certificate_is_shown_with_all_that_it_was_made_of() {
         shown.contains("the built-in signing module (entry 3)"),
         "{shown}"
     );
-    let chain: Vec<_> = shown
-        .lines()
-        .filter(|line| line.starts_with("Issued by"))
-        .collect();
-    assert!(chain[0].contains(" issuer, until "), "{shown}");
-    assert!(chain[1].contains(" root, until "), "{shown}");
+    let (_, chain) = shown.split_once("\nIssued by ").unwrap();
+    let (issuer, root) = chain.split_once("\nand that by ").unwrap();
+    assert!(issuer.contains(" issuer, until "), "{shown}");
+    assert!(root.contains(" root, until "), "{shown}");
 
     let json: Value =
         serde_json::from_str(&good(&world.log("show", &[&serial, "--json"]))).unwrap();
@@ -325,7 +406,8 @@ fn what_is_no_certificate_is_shown_too_and_what_is_not_there_is_said() {
         &log_file("show", &world.folder.path().join("no.db"), &["5ab7"]),
         4,
     );
-    assert!(told.contains("no.db"), "{told}");
+    assert!(told.contains("no.db cannot be opened"), "{told}");
+    assert!(told.contains("No such file"), "{told}");
 }
 
 #[test]
@@ -360,7 +442,7 @@ fn a_checkpoint_kept_elsewhere_shows_that_the_end_was_cut_off() {
     let mut world = World::stopped();
     let old = world.path("old.db");
     fs::copy(world.db(), &old).unwrap();
-    world.start();
+    world.start(None);
     world.until(|world| world.entries() >= ENTRIES + 2);
     world.stop();
     let json: Value = serde_json::from_str(&good(&world.log("verify", &["--json"]))).unwrap();
@@ -397,6 +479,23 @@ fn another_key_is_not_taken() {
         told.contains("no key that is trusted has signed it"),
         "{told}"
     );
+}
+
+/// The second module is not in the program: its octets are in the ledger.
+#[test]
+fn certificates_are_made_again_by_the_module_that_made_them() {
+    let mut world = World::stopped();
+    let module = python::module(Path::new(env!("CARGO_TARGET_TMPDIR")));
+    world.start(Some(&module));
+    world.until(|world| world.entries() == ENTRIES + 3);
+    world.stop();
+    let told = good(&world.log("verify", &[]));
+    let both = "4 certificates made again with the same octets, by 2 signing modules";
+    assert!(told.contains(both), "{told}");
+    let (_, issued) = world.issued(ORDERS);
+    let shown = good(&world.log("show", &[&issued.serial.to_string()]));
+    assert!(shown.contains(module.to_str().unwrap()), "{shown}");
+    assert!(shown.contains("orders.example.org"), "{shown}");
 }
 
 /// One bit of a request, in the middle of the file.
@@ -485,7 +584,7 @@ fn old_entries_are_archived_and_both_parts_verify() {
         1,
     );
     assert!(archives.contains("ledger.key"), "{archives}");
-    world.start();
+    world.start(None);
     world.stop();
     good(&world.log("verify", &[]));
 }

@@ -214,8 +214,8 @@ fn about(event: &Event) -> String {
         Event::Admin(admin) => format!("uid {}: {}: {}", admin.uid, admin.command, admin.outcome),
         Event::Takeover(takeover) => format!("{} after {}", takeover.to, takeover.from),
         Event::Restored(restored) => format!("from a backup of {} entries", restored.size),
-        Event::CaAdded(added) => format!("{} {}", added.role, added.certificate),
-        Event::ModuleTaken(taken) => format!("{} {}", taken.source, taken.module),
+        Event::CaAdded(added) => format!("{} {}", added.certificate, added.role),
+        Event::ModuleTaken(taken) => format!("{} {}", taken.module, taken.source),
         Event::Archived(archived) => format!("up to {} in {}", archived.size, archived.file),
         Event::Unknown(_) => "of a newer version".to_owned(),
     }

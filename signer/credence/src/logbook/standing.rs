@@ -120,3 +120,92 @@ impl Standings {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use credence_ca::serial::Serial;
+    use credence_ledger::{
+        entry::{Asker, CaAdded},
+        octets::Digest,
+    };
+
+    fn at(seconds: u64) -> Time {
+        Time::from_unix(seconds)
+    }
+
+    /// From 100 to 200.
+    fn issued(serial: u8, identity: &str) -> Issued {
+        Issued {
+            asker: Asker::default(),
+            csr: Vec::new().into(),
+            identity: identity.into(),
+            profile: "x509-svid".into(),
+            permitted_dns_names: Vec::new(),
+            subject: None,
+            not_before: at(100),
+            not_after: at(200),
+            serial: Serial::from_octets(&[serial]).unwrap(),
+            issuer: None,
+            module: Digest::of(b""),
+            tbs: Vec::new().into(),
+            signature: Vec::new().into(),
+            lineage_start: at(100),
+            bundle: None,
+        }
+    }
+
+    fn standings(now: u64) -> Standings {
+        let mut standings = Standings {
+            now: at(now),
+            serials: HashMap::new(),
+            identities: HashMap::new(),
+        };
+        let subjects = [
+            Subject::Serial(Serial::from_octets(&[7]).unwrap()),
+            Subject::Identity("spiffe://a/b".into()),
+            Subject::Identity("spiffe://a/b".into()),
+        ];
+        for (seq, subject) in (1..).zip(subjects) {
+            standings.add(Revocation {
+                seq,
+                time: at(150),
+                subject,
+                reason: String::new(),
+                by: By::Itself,
+                ends: None,
+            });
+        }
+        standings
+    }
+
+    #[test]
+    fn both_ends_of_a_life_are_in_it() {
+        let state = |now| standings(now).certificate(&issued(1, "spiffe://a/c"));
+        assert_eq!(state(99), State::Early);
+        assert_eq!(state(100), State::Live);
+        assert_eq!(state(200), State::Live);
+        assert_eq!(state(201), State::Expired);
+    }
+
+    #[test]
+    fn what_is_revoked_is_so_by_serial_number_or_identity_whenever() {
+        let standings = standings(300);
+        for (serial, identity, seq) in [(7, "spiffe://a/c", 1), (8, "spiffe://a/b", 2)] {
+            let issued = issued(serial, identity);
+            assert_eq!(standings.certificate(&issued), State::Revoked);
+            assert_eq!(standings.revoked(&issued).unwrap().seq, seq);
+        }
+    }
+
+    #[test]
+    fn a_ca_ends_too() {
+        let event = Event::from(CaAdded {
+            certificate: Digest::of(b""),
+            role: "root".into(),
+            not_after: at(200),
+        });
+        assert_eq!(standings(200).event(&event), Some(State::Live));
+        assert_eq!(standings(201).event(&event), Some(State::Expired));
+    }
+}

@@ -203,11 +203,16 @@ impl Certificate<'_> {
             "Module",
             format!("{sha256} {source} {}", entry(self.module.seq)),
         )];
-        for ca in &self.chain {
+        for (place, ca) in self.chain.iter().enumerate() {
+            let name = if place == 0 {
+                "Issued by"
+            } else {
+                "and that by"
+            };
             let role = ca.role.as_deref().unwrap_or("CA");
             let ends = ca.not_after.as_deref().unwrap_or("an unknown time");
             lines.push((
-                "Issued by",
+                name,
                 format!("{} {role}, until {ends} {}", ca.sha256, entry(ca.seq)),
             ));
         }
