@@ -511,11 +511,15 @@ fn a_flipped_bit_is_found_and_its_entry_named() {
         .unwrap();
     octets[at + csr.len() / 2] ^= 1;
     fs::write(world.db(), octets).unwrap();
-    for more in [&[][..], &["--no-replay"], &["--json"]] {
+    for more in [&[][..], &["--no-replay"]] {
         let told = bad(&world.log("verify", more), 7);
         assert!(told.contains(&format!("entry {seq}: ")), "{told}");
         assert!(told.contains("were changed"), "{told}");
     }
+    let output = world.log("verify", &["--json"]);
+    assert_eq!(output.status.code(), Some(7));
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(told["fault"]["seq"], seq);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! `credence log`: what the ledger says, whether a CA is writing it or not.
 
 mod again;
-mod archive;
+pub(crate) mod archive;
 mod book;
 mod export;
 mod list;

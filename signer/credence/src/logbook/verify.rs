@@ -15,7 +15,7 @@ use credence_ledger::{
     checkpoint::{CheckpointKey, Note},
     port::{Cause, Clock},
     sqlite::{ReadError, Reader},
-    verify::{Checks, Replay},
+    verify::{Checks, Fault, Replay},
 };
 use std::{
     io::{self, IsTerminal as _, Write as _},
@@ -45,6 +45,9 @@ pub(super) fn run(arguments: &VerifyArguments, clock: WallClock) -> Result<(), F
     let mut progress = Progress::new(Clocks::start(clock), &reader)?;
     let report = reader.verify(checks, &mut |seq| progress.at(seq));
     progress.end();
+    if let (true, Err(ReadError::Damaged { fault, .. })) = (arguments.json, &report) {
+        print_fault(&book, fault).map_err(Failure::Output)?;
+    }
     let report = report.map_err(Failure::from).map_err(told(&book.path))?;
     let verdict = Verdict {
         ledger: book.path.display().to_string(),
@@ -57,6 +60,14 @@ pub(super) fn run(arguments: &VerifyArguments, clock: WallClock) -> Result<(), F
         report,
     };
     verdict.print(arguments.json).map_err(Failure::Output)
+}
+
+fn print_fault(book: &Book, fault: &Fault) -> io::Result<()> {
+    let line = serde_json::json!({
+        "ledger": book.path.display().to_string(),
+        "fault": { "seq": fault.seq, "what": fault.wrong.to_string() },
+    });
+    writeln!(io::stdout(), "{line:#}")
 }
 
 /// Those that were typed, or the one beside the ledger.
