@@ -5,6 +5,7 @@ pub(crate) mod archive;
 mod book;
 mod export;
 mod list;
+mod progress;
 mod show;
 mod standing;
 mod table;

@@ -3,6 +3,7 @@
 use super::{
     again::{Again, IssuerSignatures},
     book::Book,
+    progress::Progress,
     verdict::{KeyFrom, Verdict},
 };
 use crate::{
@@ -13,14 +14,13 @@ use crate::{
 };
 use credence_ledger::{
     checkpoint::{CheckpointKey, Note},
-    port::{Cause, Clock},
+    port::Cause,
     sqlite::{ReadError, Reader},
     verify::{Checks, Fault, Replay},
 };
 use std::{
-    io::{self, IsTerminal as _, Write as _},
+    io::{self, Write as _},
     path::Path,
-    time::Duration,
 };
 
 /// The longest checkpoint that is read, in octets.
@@ -42,7 +42,8 @@ pub(super) fn run(arguments: &VerifyArguments, clock: WallClock) -> Result<(), F
         signatures: Some(&IssuerSignatures),
         replay: (!arguments.no_replay).then_some(&mut again as &mut dyn Replay),
     };
-    let mut progress = Progress::new(Clocks::start(clock), &reader)?;
+    let (first, last) = (reader.base()?.head.size, reader.head()?.size);
+    let mut progress = Progress::new(Clocks::start(clock), first, last);
     let report = reader.verify(checks, &mut |seq| progress.at(seq));
     progress.end();
     if let (true, Err(ReadError::Damaged { fault, .. })) = (arguments.json, &report) {
@@ -110,65 +111,5 @@ fn told(path: &Path) -> impl Fn(Failure) -> Failure {
             Failure::NotWhatWasWritten(path.clone(), trouble.text)
         }
         other => other,
-    }
-}
-
-/// How far it is, on standard error, for whoever waits.
-struct Progress {
-    clock: Clocks,
-    /// When the next line is due.
-    next: Duration,
-    step: Duration,
-    first: u64,
-    last: u64,
-    on_terminal: bool,
-    shown: bool,
-}
-
-impl Progress {
-    fn new(clock: Clocks, reader: &Reader) -> Result<Self, Failure> {
-        let on_terminal = io::stderr().is_terminal();
-        let step = Duration::from_secs(if on_terminal { 1 } else { 15 });
-        Ok(Self {
-            clock,
-            next: step,
-            step,
-            first: reader.base()?.head.size,
-            last: reader.head()?.size,
-            on_terminal,
-            shown: false,
-        })
-    }
-
-    fn at(&mut self, seq: u64) {
-        // the clock is not asked at each entry
-        if !seq.is_multiple_of(256) || self.clock.elapsed() < self.next {
-            return;
-        }
-        self.next = self.clock.elapsed().saturating_add(self.step);
-        let (done, all) = (
-            seq.saturating_sub(self.first),
-            self.last.saturating_sub(self.first).max(1),
-        );
-        let percent = done.saturating_mul(100) / all;
-        self.say(&format!(
-            "verified up to entry {seq} of {}, {percent} %",
-            self.last
-        ));
-    }
-
-    fn say(&mut self, text: &str) {
-        let end = if self.on_terminal { "" } else { "\n" };
-        let start = if self.on_terminal { "\r" } else { "" };
-        let mut err = io::stderr().lock();
-        // nobody is there to be told that nobody is told
-        drop(write!(err, "{start}credence: {text}{end}").and_then(|()| err.flush()));
-        self.shown = true;
-    }
-
-    fn end(&self) {
-        if self.shown && self.on_terminal {
-            eprintln!();
-        }
     }
 }
