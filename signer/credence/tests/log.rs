@@ -614,3 +614,21 @@ fn that_a_ca_died_stays_on_record() {
     good(&world.log("archive", &["--before", "2099-01-01", "--to", &to]));
     good(&world.log("verify", &[]));
 }
+
+/// In the head of the table's first page, where SQLite itself cannot go on.
+#[test]
+fn a_file_that_sqlite_cannot_read_is_not_what_was_written() {
+    let world = World::stopped();
+    let mut octets = fs::read(world.db()).unwrap();
+    octets[4096..4104].fill(0xff);
+    fs::write(world.db(), octets).unwrap();
+    let told = bad(&world.log("verify", &["--key", &world.key]), 7);
+    assert!(told.contains("damaged"), "{told}");
+    fs::write(
+        world.db(),
+        b"not a database, and longer than a head of one would be",
+    )
+    .unwrap();
+    let told = bad(&world.log("verify", &["--key", &world.key]), 4);
+    assert!(told.contains("is not a ledger"), "{told}");
+}

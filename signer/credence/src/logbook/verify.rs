@@ -15,12 +15,12 @@ use crate::{
 use credence_ledger::{
     checkpoint::{CheckpointKey, Note},
     port::Cause,
-    sqlite::{ReadError, Reader},
+    sqlite::{OpenError, ReadError, Reader},
     verify::{Checks, Fault, Replay},
 };
 use std::{
     io::{self, Write as _},
-    path::Path,
+    path::PathBuf,
 };
 
 /// The longest checkpoint that is read, in octets.
@@ -32,8 +32,13 @@ const LONGEST: usize = 16 << 10;
 /// If it is not what was written, or cannot be read.
 pub(super) fn run(arguments: &VerifyArguments, clock: WallClock) -> Result<(), Failure> {
     let book = Book::new(&arguments.book);
-    let reader = book.reader().map_err(told(&book.path))?;
-    let (keys, key_from) = keys(arguments, &book, &reader)?;
+    let verdict = verify(arguments, &book, clock).map_err(|failure| told(&book, failure))?;
+    verdict.print(arguments.json).map_err(Failure::Output)
+}
+
+fn verify(arguments: &VerifyArguments, book: &Book, clock: WallClock) -> Result<Verdict, Failure> {
+    let reader = book.reader()?;
+    let (keys, key_from) = keys(arguments, book, &reader)?;
     let known = known(&arguments.checkpoint)?;
     let mut again = Again::default();
     let checks = Checks {
@@ -42,25 +47,28 @@ pub(super) fn run(arguments: &VerifyArguments, clock: WallClock) -> Result<(), F
         signatures: Some(&IssuerSignatures),
         replay: (!arguments.no_replay).then_some(&mut again as &mut dyn Replay),
     };
-    let (first, last) = (reader.base()?.head.size, reader.head()?.size);
-    let mut progress = Progress::new(Clocks::start(clock), first, last);
+    let (base, head) = (reader.base()?, reader.head()?);
+    let mut progress = Progress::new(Clocks::start(clock), base.head.size, head.size);
     let report = reader.verify(checks, &mut |seq| progress.at(seq));
     progress.end();
     if let (true, Err(ReadError::Damaged { fault, .. })) = (arguments.json, &report) {
-        print_fault(&book, fault).map_err(Failure::Output)?;
+        print_fault(book, fault).map_err(Failure::Output)?;
     }
-    let report = report.map_err(Failure::from).map_err(told(&book.path))?;
-    let verdict = Verdict {
+    let report = report?;
+    // a newer one than was verified, perhaps, but none that nobody signed
+    let last = reader
+        .last_checkpoint()?
+        .filter(|note| note.verify(&keys).is_ok());
+    Ok(Verdict {
         ledger: book.path.display().to_string(),
-        origin: reader.base()?.origin,
+        origin: base.origin,
         keys: keys.iter().map(CheckpointKey::text).collect(),
         key_from,
         replay: !arguments.no_replay,
         modules: again.compiled(),
-        last_checkpoint: reader.last_checkpoint()?.map(|note| note.text()),
+        last_checkpoint: last.map(|note| note.text()),
         report,
-    };
-    verdict.print(arguments.json).map_err(Failure::Output)
+    })
 }
 
 fn print_fault(book: &Book, fault: &Fault) -> io::Result<()> {
@@ -90,8 +98,8 @@ fn keys(
     }
 }
 
-fn known(files: &[std::path::PathBuf]) -> Result<Vec<Note>, Failure> {
-    let read = |file: &std::path::PathBuf| {
+fn known(files: &[PathBuf]) -> Result<Vec<Note>, Failure> {
+    let read = |file: &PathBuf| {
         Note::parse(&input::read_text(file, LONGEST)?)
             .map_err(|error| Failure::BadInput(file.clone(), error.to_string()))
     };
@@ -99,17 +107,26 @@ fn known(files: &[std::path::PathBuf]) -> Result<Vec<Note>, Failure> {
 }
 
 /// A fault of the record is what this command is for; that it cannot be read is something else.
-fn told(path: &Path) -> impl Fn(Failure) -> Failure {
-    let path = path.to_path_buf();
-    move |failure| match failure {
-        Failure::LedgerRead(ReadError::Damaged { fault, .. }) => {
-            Failure::NotWhatWasWritten(path.clone(), fault.to_string())
-        }
-        Failure::LedgerRead(ReadError::Trouble { trouble, .. })
-            if trouble.cause == Cause::Damaged =>
-        {
-            Failure::NotWhatWasWritten(path.clone(), trouble.text)
-        }
-        other => other,
-    }
+fn told(book: &Book, failure: Failure) -> Failure {
+    let found = match &failure {
+        Failure::LedgerRead(ReadError::Damaged { fault, .. }) => Some(fault.to_string()),
+        Failure::LedgerRead(error) => damage(error).map(str::to_owned),
+        _ => None,
+    };
+    found.map_or(failure, |text| {
+        Failure::NotWhatWasWritten(book.path.clone(), text)
+    })
+}
+
+/// What SQLite says of a file that is not consistent.
+fn damage(error: &ReadError) -> Option<&str> {
+    let trouble = match error {
+        ReadError::Trouble { trouble, .. } => trouble,
+        ReadError::Open(open) => match &**open {
+            OpenError::Trouble { trouble, .. } => trouble,
+            _ => return None,
+        },
+        _ => return None,
+    };
+    (trouble.cause == Cause::Damaged).then_some(&trouble.text)
 }
