@@ -1,11 +1,16 @@
 //! What can be typed.
 
+mod ca;
 mod log;
 mod policy;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
+pub(crate) use ca::{
+    CaCommand, CaRunArguments, ForceArguments, ForceCommand, RevokeArguments, Target,
+    TokenArguments, TokenCommand,
+};
 pub(crate) use log::{
     ArchiveArguments, BookArguments, ExportArguments, ListArguments, LogCommand, ShowArguments,
     VerifyArguments,
@@ -23,7 +28,9 @@ Exit codes:
   4  the state folder, a key, certificate, passphrase or token cannot be used
   5  a socket cannot be had: in use, or its folder is not there
   6  a policy decides otherwise than `credence policy test` expects
-  7  a ledger is not what was written; the first fault is named";
+  7  `credence ca expiry`: something needs attention; `credence ca force`: it would break something
+  8  no CA answers on the administration socket, or it refused the order
+  9  a ledger is not what was written; the first fault is named";
 
 /// SPIFFE workload identity for Envoy.
 ///
@@ -68,6 +75,14 @@ pub(crate) enum LogFormat {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Run a CA on the network, and look after it.
+    #[command(subcommand)]
+    Ca(CaCommand),
+    /// Revoke a certificate, or every certificate of an identity: it is renewed no more.
+    Revoke(RevokeArguments),
+    /// Make join tokens.
+    #[command(subcommand)]
+    Token(TokenCommand),
     /// Run a CA and an agent in one process: everything two Envoys need to trust each other.
     Dev(DevArguments),
     /// Look at certificates.

@@ -462,7 +462,7 @@ fn a_checkpoint_kept_elsewhere_shows_that_the_end_was_cut_off() {
 #[test]
 fn another_key_is_not_taken() {
     let (world, other) = (World::stopped(), World::stopped());
-    let told = bad(&world.log("verify", &["--key", &other.key]), 7);
+    let told = bad(&world.log("verify", &["--key", &other.key]), 9);
     assert!(told.contains("the key is that of example.org/"), "{told}");
     let alone = world.path("alone.db");
     fs::copy(world.db(), &alone).unwrap();
@@ -474,7 +474,7 @@ fn another_key_is_not_taken() {
         world.state().join("ledger.key"),
     )
     .unwrap();
-    let told = bad(&world.log("verify", &[]), 7);
+    let told = bad(&world.log("verify", &[]), 9);
     assert!(
         told.contains("no key that is trusted has signed it"),
         "{told}"
@@ -512,12 +512,12 @@ fn a_flipped_bit_is_found_and_its_entry_named() {
     octets[at + csr.len() / 2] ^= 1;
     fs::write(world.db(), octets).unwrap();
     for more in [&[][..], &["--no-replay"]] {
-        let told = bad(&world.log("verify", more), 7);
+        let told = bad(&world.log("verify", more), 9);
         assert!(told.contains(&format!("entry {seq}: ")), "{told}");
         assert!(told.contains("were changed"), "{told}");
     }
     let output = world.log("verify", &["--json"]);
-    assert_eq!(output.status.code(), Some(7));
+    assert_eq!(output.status.code(), Some(9));
     let told: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(told["fault"]["seq"], seq);
 }
@@ -622,7 +622,7 @@ fn a_file_that_sqlite_cannot_read_is_not_what_was_written() {
     let mut octets = fs::read(world.db()).unwrap();
     octets[4096..4104].fill(0xff);
     fs::write(world.db(), octets).unwrap();
-    let told = bad(&world.log("verify", &["--key", &world.key]), 7);
+    let told = bad(&world.log("verify", &["--key", &world.key]), 9);
     assert!(told.contains("damaged"), "{told}");
     fs::write(
         world.db(),

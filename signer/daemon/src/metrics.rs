@@ -93,9 +93,9 @@ impl Metrics {
                 self.took(took);
                 0
             }
-            Err(refusal) => 1 + position(&Class::ALL, refusal.class()),
+            Err(refusal) => 1 + position(&Class::ALL, &refusal.class()),
         };
-        let row = self.applications.get(position(&Frontend::ALL, frontend));
+        let row = self.applications.get(position(&Frontend::ALL, &frontend));
         count(row.and_then(|row| row.get(outcome)));
     }
 
@@ -112,7 +112,7 @@ impl Metrics {
     }
 
     pub(crate) fn cut(&self, why: Cut) {
-        count(self.cuts.get(position(&Cut::ALL, why)));
+        count(self.cuts.get(position(&Cut::ALL, &why)));
     }
 
     /// A caller was believed without a proof (Dapr's INSECURE).
@@ -279,9 +279,9 @@ impl Drop for Open {
 }
 
 /// Where a value stands in the list of all: it stands there.
-fn position<T: PartialEq>(all: &[T], value: T) -> usize {
+fn position<T: PartialEq>(all: &[T], value: &T) -> usize {
     all.iter()
-        .position(|one| *one == value)
+        .position(|one| one == value)
         .unwrap_or(usize::MAX)
 }
 

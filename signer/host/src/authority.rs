@@ -15,7 +15,7 @@ use credence_ca::{
     serial::Serial,
     validity::{self, Time, Validity, ValidityError},
 };
-use spiffe::SpiffeId;
+use spiffe::{SpiffeId, TrustDomain};
 use std::{sync::Arc, time::Duration};
 use thiserror::Error;
 
@@ -121,6 +121,7 @@ pub struct Authority<K> {
     issuer: CaCertificate,
     issuer_key: K,
     trust_domain: SpiffeId,
+    further: Vec<TrustDomain>,
     templates: DnsTemplates,
 }
 
@@ -142,6 +143,7 @@ impl<K: Custody> Authority<K> {
             issuer,
             issuer_key,
             trust_domain,
+            further: Vec::new(),
             templates: DnsTemplates::default(),
         }
     }
@@ -150,6 +152,13 @@ impl<K: Custody> Authority<K> {
     #[must_use]
     pub fn with_dns_templates(self, templates: DnsTemplates) -> Self {
         Self { templates, ..self }
+    }
+
+    /// The same CA, which issues for workloads of these trust domains too. Who trusts its root trusts it for all of them: Dapr's CA is
+    /// such a one.
+    #[must_use]
+    pub fn with_further_trust_domains(self, further: Vec<TrustDomain>) -> Self {
+        Self { further, ..self }
     }
 
     /// The same CA, whose issuer is not right below the root: these are between them, the nearest to the issuer first.
@@ -251,7 +260,8 @@ impl<K: Custody> Authority<K> {
     }
 
     fn check_identity(&self, identity: &SpiffeId) -> Result<(), IssueError> {
-        if identity.trust_domain() != self.trust_domain.trust_domain() {
+        let domain = identity.trust_domain();
+        if domain != self.trust_domain.trust_domain() && !self.further.contains(domain) {
             return Err(IssueError::ForeignIdentity(identity.clone()));
         }
         if identity.path().is_empty() {

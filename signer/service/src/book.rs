@@ -118,6 +118,12 @@ impl Book {
         &self.ledger
     }
 
+    /// The time by which entries are written.
+    #[must_use]
+    pub fn now(&self) -> Time {
+        self.clock.time()
+    }
+
     /// A reader of its own.
     ///
     /// # Errors

@@ -9,16 +9,21 @@
 //! ```
 //! Everything that the door goes by at one moment is one [`current::Snapshot`], so that an answer's leaf and bundle belong together.
 
+pub mod admin;
 pub mod applicant;
 pub mod attesting;
 pub mod book;
 pub mod clock;
 pub mod current;
 pub mod door;
+pub mod figures;
 pub mod health;
 pub mod lifecycle;
 pub mod lineages;
+pub mod operator;
+pub mod plan;
 pub mod publication;
 pub mod revocations;
+pub mod server;
 pub mod serving;
 pub mod tokens;

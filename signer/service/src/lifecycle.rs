@@ -10,7 +10,7 @@ mod stored;
 mod thread;
 mod work;
 
-pub use begin::{Beginning, Import, Parts};
+pub use begin::{Beginning, Founder, Import, Parts};
 pub use places::Places;
 pub use stored::StoreError;
 

@@ -9,7 +9,7 @@ use credence_ledger::{
 use spiffe::SpiffeId;
 use std::{
     collections::BTreeMap,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, PoisonError, RwLock, RwLockWriteGuard},
 };
 use tokio::sync::watch;
 
@@ -63,15 +63,41 @@ impl Revocations {
         Ok(this)
     }
 
-    /// From now on. The first one of a subject counts.
-    pub fn mark(&self, subject: &Subject, mark: Mark) {
-        {
-            let mut marks = self.marks.write().unwrap_or_else(PoisonError::into_inner);
+    /// From now on. The first one of a subject counts; says whether this is it.
+    pub fn mark(&self, subject: &Subject, mark: Mark) -> bool {
+        let new = {
+            let mut marks = self.write();
             match subject {
-                Subject::Serial(serial) => marks.serials.entry(serial.clone()).or_insert(mark),
-                Subject::Identity(id) => marks.identities.entry(id.clone()).or_insert(mark),
+                Subject::Serial(serial) if !marks.serials.contains_key(serial) => {
+                    marks.serials.insert(serial.clone(), mark).is_none()
+                }
+                Subject::Identity(id) if !marks.identities.contains_key(id) => {
+                    marks.identities.insert(id.clone(), mark).is_none()
+                }
+                Subject::Serial(_) | Subject::Identity(_) => false,
+            }
+        };
+        self.tell();
+        new
+    }
+
+    /// Takes a mark back that did not come on record.
+    pub(crate) fn unmark(&self, subject: &Subject) {
+        {
+            let mut marks = self.write();
+            match subject {
+                Subject::Serial(serial) => marks.serials.remove(serial),
+                Subject::Identity(id) => marks.identities.remove(id),
             };
         }
+        self.tell();
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Marks> {
+        self.marks.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell(&self) {
         self.changes
             .send_modify(|changes| *changes = changes.saturating_add(1));
     }

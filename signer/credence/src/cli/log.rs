@@ -109,7 +109,7 @@ Without --key, the key comes from `ledger.key` beside the ledger: whoever could 
 write another past. Keep the key's public half (the CA logs it at each start), and a checkpoint now
 and then (this command prints the last one), somewhere else.
 
-Exit codes: 0 nothing is wrong; 7 something is, the first fault is named with its entry's number;
+Exit codes: 0 nothing is wrong; 9 something is, the first fault is named with its entry's number;
 4 the ledger or the key cannot be read.";
 
 #[derive(Debug, Args)]

@@ -205,11 +205,11 @@ fn claimed(
 fn answer(issued: &Issued) -> Result<SignCertificateResponse, Refusal> {
     Ok(SignCertificateResponse {
         workload_certificate: pem::certificates(&issued.chain)
-            .map_err(unwritable)?
+            .map_err(|error| unwritable(&error))?
             .into_bytes(),
         trust_chain_certificates: vec![
             pem::certificates(&issued.bundle)
-                .map_err(unwritable)?
+                .map_err(|error| unwritable(&error))?
                 .into_bytes(),
         ],
         valid_until: Some(Timestamp::from(issued.not_after)),

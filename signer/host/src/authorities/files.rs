@@ -44,10 +44,7 @@ pub(super) fn load(
     let path = folder.join("certificate.pem");
     let [certificate] = <[CaCertificate; 1]>::try_from(certificates(&path)?)
         .map_err(|_| StateError::NotPem(path.clone()))?;
-    let above = match optional(certificates(&folder.join("above.pem")))? {
-        Some(above) => above,
-        None => Vec::new(),
-    };
+    let above = optional(certificates(&folder.join("above.pem")))?.unwrap_or_default();
     let role = role(folder)?;
     let key = key(folder, role, &certificate, custodian)?;
     let made = made(folder, &certificate)?;

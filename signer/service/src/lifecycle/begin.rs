@@ -17,8 +17,12 @@ use credence_host::{
     founding,
     signer::Signer,
 };
-use spiffe::SpiffeId;
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use spiffe::{SpiffeId, TrustDomain};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 use zeroize::Zeroizing;
 
 /// A chain from elsewhere that has been verified.
@@ -49,6 +53,8 @@ pub struct Parts {
     pub file: PathBuf,
     /// The trust domain's own ID.
     pub trust_domain: SpiffeId,
+    /// Trust domains whose workloads get certificates too.
+    pub further_domains: Vec<TrustDomain>,
     /// Stored roots and issuers.
     pub authorities: Authorities,
     /// Makes keys.
@@ -72,23 +78,14 @@ pub struct Parts {
 }
 
 impl Lifecycle {
-    /// Begins, or goes on from what is stored. When this returns, there is an issuer, and a bundle is published.
+    /// Goes on from what is stored. When this returns, there is an issuer, and a bundle is published.
     ///
     /// # Errors
     /// If it cannot be made, read, stored or put on record.
-    pub fn start(
-        mut parts: Parts,
-        settings: Settings,
-        beginning: Beginning,
-    ) -> Result<Self, LifecycleError> {
-        let mut octets = [0; 16];
-        getrandom::fill(&mut octets)
-            .map_err(|_| LifecycleError::Missing("the system's randomness".into()))?;
-        let run = RunId::from_random(octets);
-        let state = match stored::load(&parts.file)? {
-            Some(state) => state,
-            None => begin(&mut parts, settings, beginning, run)?,
-        };
+    pub fn start(parts: Parts, settings: Settings) -> Result<Self, LifecycleError> {
+        let run = run()?;
+        let missing = || LifecycleError::Missing(parts.file.display().to_string());
+        let state = stored::load(&parts.file)?.ok_or_else(missing)?;
         let (orders, incoming) = Self::channel();
         parts.publication.nudged_by(super::nudge(&orders));
         let worker = Worker::new(parts)?;
@@ -103,23 +100,56 @@ impl Lifecycle {
             thread: Some(thread),
         })
     }
+
+    /// Begins a CA, and stores its state: with a root and an issuer that it makes, or with those of a chain from elsewhere.
+    ///
+    /// # Errors
+    /// If they cannot be made or stored. What was made is found again the next time.
+    pub fn begin(founder: &mut Founder<'_>, beginning: Beginning) -> Result<(), LifecycleError> {
+        let state = begin(founder, beginning, run()?)?;
+        Ok(stored::store(founder.file, &state)?)
+    }
+}
+
+/// What a CA is founded with.
+pub struct Founder<'a> {
+    /// `lifecycle.json`.
+    pub file: &'a Path,
+    /// The trust domain's own ID.
+    pub trust_domain: &'a SpiffeId,
+    /// Stored roots and issuers.
+    pub authorities: &'a mut Authorities,
+    /// Makes keys.
+    pub custodian: &'a Custodian,
+    /// Signs.
+    pub signer: &'a Signer,
+    /// Lives and hints.
+    pub settings: Settings,
+    /// The time.
+    pub clock: &'a Shared,
+}
+
+fn run() -> Result<RunId, LifecycleError> {
+    let mut octets = [0; 16];
+    let drawn = getrandom::fill(&mut octets);
+    drawn.map_err(|_| LifecycleError::Missing("the system's randomness".into()))?;
+    Ok(RunId::from_random(octets))
 }
 
 /// Each step of it finds what was done before a crash: the names are the same every time.
 fn begin(
-    parts: &mut Parts,
-    settings: Settings,
+    parts: &mut Founder<'_>,
     beginning: Beginning,
     run: RunId,
 ) -> Result<State, LifecycleError> {
     let (root, issuer, others) = match beginning {
         Beginning::Found => {
-            let root = founded_root(parts, settings)?;
-            let issuer = founded_issuer(parts, &root, settings)?;
+            let root = founded_root(parts)?;
+            let issuer = founded_issuer(parts, &root)?;
             (root, issuer, None)
         }
         Beginning::Import(chain, others) => {
-            let (root, issuer) = import(&mut parts.authorities, *chain)?;
+            let (root, issuer) = import(parts.authorities, *chain)?;
             let issuer =
                 issuer.ok_or_else(|| LifecycleError::Missing("an issuer to begin with".into()))?;
             (root, issuer, Some(others))
@@ -134,9 +164,7 @@ fn begin(
         reading: parts.clock.reading(run),
         holders: None,
     };
-    let state = State::found(settings, pair, others, world)?;
-    stored::store(&parts.file, &state)?;
-    Ok(state)
+    Ok(State::found(parts.settings, pair, others, world)?)
 }
 
 pub(super) fn root_facts(root: &Authorized) -> RootCertificate {
@@ -169,27 +197,20 @@ pub(super) fn import(
     Ok((root, issuer.transpose()?))
 }
 
-fn founded_root(parts: &mut Parts, settings: Settings) -> Result<Arc<Authorized>, LifecycleError> {
+fn founded_root(parts: &mut Founder<'_>) -> Result<Arc<Authorized>, LifecycleError> {
     const NAME: &str = "founding-root";
     if let Some(root) = parts.authorities.named(NAME) {
         return Ok(root);
     }
-    let life = settings.terms().root_life;
+    let life = parts.settings.terms().root_life;
     let now = parts.clock.time();
-    let made = founding::make_root(
-        &parts.signer,
-        &parts.custodian,
-        &parts.trust_domain,
-        life,
-        now,
-    )?;
+    let made = founding::make_root(parts.signer, parts.custodian, parts.trust_domain, life, now)?;
     Ok(parts.authorities.store(NAME, Role::Root, made)?)
 }
 
 fn founded_issuer(
-    parts: &mut Parts,
+    parts: &mut Founder<'_>,
     root: &Authorized,
-    settings: Settings,
 ) -> Result<Arc<Authorized>, LifecycleError> {
     const NAME: &str = "founding-issuer";
     if let Some(issuer) = parts.authorities.named(NAME) {
@@ -203,12 +224,12 @@ fn founded_issuer(
         &root.certificate,
         key.as_ref() as &dyn credence_ca::custody::Custody,
     );
-    let life = settings.terms().issuer_life;
+    let life = parts.settings.terms().issuer_life;
     let now = parts.clock.time();
     let made = founding::make_issuer(
-        &parts.signer,
-        &parts.custodian,
-        &parts.trust_domain,
+        parts.signer,
+        parts.custodian,
+        parts.trust_domain,
         above,
         life,
         now,

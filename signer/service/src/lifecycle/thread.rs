@@ -61,9 +61,9 @@ impl Thread {
             swept: now,
         };
         this.worker.everything_is_here(&this.state)?;
-        this.step(Event::Tick, By::Itself)?;
+        this.step(Event::Tick, &By::Itself)?;
         if *this.state.settings() != settings {
-            this.step(Event::Configured(settings), By::Itself)?;
+            this.step(Event::Configured(settings), &By::Itself)?;
         }
         let actions = this.state.resume();
         this.perform(actions.into());
@@ -94,10 +94,10 @@ impl Thread {
     fn handle(&mut self, order: Order) {
         match order {
             Order::Event { event, by, done } => {
-                let _ = done.send(self.step(*event, by));
+                let _ = done.send(self.step(*event, &by));
             }
             Order::Import { chain, by, done } => {
-                let _ = done.send(self.import(*chain, by));
+                let _ = done.send(self.import(*chain, &by));
             }
             Order::Breaks { forced, told } => {
                 let _ = told.send(self.breaks(forced));
@@ -114,11 +114,11 @@ impl Thread {
         self.worker.read_leaves();
         for (name, bundle) in self.worker.words(&self.state) {
             // a word on a bundle that is not remembered is none
-            if let Err(error) = self.step(Event::VerifierHas { name, bundle }, By::Itself) {
+            if let Err(error) = self.step(Event::VerifierHas { name, bundle }, &By::Itself) {
                 tracing::debug!(%error, "a verifier's word is not taken");
             }
         }
-        if let Err(error) = self.step(Event::Tick, By::Itself) {
+        if let Err(error) = self.step(Event::Tick, &By::Itself) {
             tracing::error!(%error, "the lifecycle does not go on");
             self.behind = Some(error.to_string());
         }
@@ -133,13 +133,13 @@ impl Thread {
     }
 
     /// The next state is on disk before anything of it is done.
-    fn step(&mut self, event: Event, by: By) -> Result<(), LifecycleError> {
+    fn step(&mut self, event: Event, by: &By) -> Result<(), LifecycleError> {
         let actions = self.advance(event, by)?;
         self.perform(actions.into());
         Ok(())
     }
 
-    fn advance(&mut self, event: Event, by: By) -> Result<Vec<Action>, LifecycleError> {
+    fn advance(&mut self, event: Event, by: &By) -> Result<Vec<Action>, LifecycleError> {
         let before = self.state.unrecorded().last().map_or(0, |step| step.number);
         let (next, actions) = {
             let places = self.worker.places();
@@ -155,7 +155,7 @@ impl Thread {
             stored::store(self.worker.file(), &next)?;
             self.stored = now;
         }
-        if by != By::Itself {
+        if *by != By::Itself {
             let new = next.unrecorded().iter().filter(|step| step.number > before);
             self.ordered
                 .extend(new.map(|step| (step.number, by.clone())));
@@ -169,7 +169,7 @@ impl Thread {
         while let Some(action) = actions.pop_front() {
             let outcome = self.worker.perform(&self.state, &action, &self.ordered);
             let followed = outcome.and_then(|event| match event {
-                Some(event) => self.advance(event, By::Itself).map(Some),
+                Some(event) => self.advance(event, &By::Itself).map(Some),
                 None => Ok(None),
             });
             match followed {
@@ -190,7 +190,7 @@ impl Thread {
             .retain(|number, _| recorded.is_some_and(|first| *number >= first));
     }
 
-    fn import(&mut self, chain: Import, by: By) -> Result<(), LifecycleError> {
+    fn import(&mut self, chain: Import, by: &By) -> Result<(), LifecycleError> {
         let event = self.worker.import(chain, |root, issuer| {
             let facts = begin::root_facts(root);
             let issuer =

@@ -103,7 +103,7 @@ impl Worker {
         match read {
             Ok(leaves) => tracing::info!(leaves, "live leaves read from the ledger"),
             Err(error) => {
-                tracing::error!(%error, "the ledger's live leaves cannot be read; gates stay shut")
+                tracing::error!(%error, "the ledger's live leaves cannot be read; gates stay shut");
             }
         }
     }
@@ -269,7 +269,8 @@ impl Worker {
         self.parts.current.set(Snapshot {
             authority: authority
                 .with_intermediates(one.above.clone())
-                .with_dns_templates(self.parts.dns_templates.clone()),
+                .with_dns_templates(self.parts.dns_templates.clone())
+                .with_further_trust_domains(self.parts.further_domains.clone()),
             issuer,
             bundle: Arc::clone(bundle),
             bundle_id: *bundle_id,
