@@ -9,6 +9,7 @@
 )]
 
 mod issuing;
+mod record;
 
 use credence_ca_tests::daemon::Setup;
 
