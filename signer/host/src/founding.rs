@@ -217,7 +217,7 @@ fn certify(
 }
 
 /// A name of its own for each key, so that two roots are never taken for each other.
-fn name(trust_domain: &SpiffeId, role: &str, key: &PublicKey) -> DistinguishedName {
+pub(crate) fn name(trust_domain: &SpiffeId, role: &str, key: &PublicKey) -> DistinguishedName {
     let id = hex(&key.key_id());
     let short = id.get(..8).unwrap_or(&id);
     DistinguishedName {

@@ -2,6 +2,7 @@
 
 pub mod authorities;
 pub mod authority;
+pub mod chain;
 pub mod custody;
 pub mod founding;
 pub mod key_file;

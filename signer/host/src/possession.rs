@@ -81,6 +81,12 @@ pub fn is_signature(key: &PublicKey, algorithm: &[u8], message: &[u8], signature
         .is_ok_and(|scheme| verify(scheme, key, message, signature).is_ok())
 }
 
+/// Whether this is a signature of `key` over `message`, by this scheme.
+#[must_use]
+pub fn verifies(scheme: Scheme, key: &PublicKey, message: &[u8], signature: &[u8]) -> bool {
+    verify(scheme, key, message, signature).is_ok()
+}
+
 /// Whether this is a signature of `key` over `message`, by the algorithm that Credence signs with.
 #[cfg(feature = "pkcs11")]
 pub(crate) fn is_own_signature(key: &PublicKey, message: &[u8], signature: &[u8]) -> bool {
