@@ -1,6 +1,7 @@
 //! What can be typed.
 
 mod ca;
+mod log;
 mod policy;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -9,6 +10,10 @@ use std::path::PathBuf;
 pub(crate) use ca::{
     CaCommand, CaRunArguments, ForceArguments, ForceCommand, RevokeArguments, Target,
     TokenArguments, TokenCommand,
+};
+pub(crate) use log::{
+    ArchiveArguments, BookArguments, ExportArguments, ListArguments, LogCommand, ShowArguments,
+    VerifyArguments,
 };
 pub(crate) use policy::{
     CheckArguments, ExplainArguments, ImportArguments, PolicyCommand, TestArguments, peer,
@@ -24,7 +29,8 @@ Exit codes:
   5  a socket cannot be had: in use, or its folder is not there
   6  a policy decides otherwise than `credence policy test` expects
   7  `credence ca expiry`: something needs attention; `credence ca force`: it would break something
-  8  no CA answers on the administration socket, or it refused the order";
+  8  no CA answers on the administration socket, or it refused the order
+  9  a ledger is not what was written; the first fault is named";
 
 /// SPIFFE workload identity for Envoy.
 ///
@@ -82,6 +88,9 @@ pub(crate) enum Command {
     /// Look at certificates.
     #[command(subcommand)]
     Cert(CertCommand),
+    /// Look at a CA's record: list, show, verify, export and archive it.
+    #[command(subcommand)]
+    Log(LogCommand),
     /// Ask the filter's policy: check, explain and test it, and make one of Istio's.
     #[command(subcommand)]
     Policy(PolicyCommand),

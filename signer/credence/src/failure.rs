@@ -9,7 +9,7 @@ use credence_host::{
 };
 use credence_ledger::{
     port::AppendError,
-    sqlite::{OpenError, ReadError},
+    sqlite::{ArchiveError, OpenError, ReadError},
 };
 use credence_policy_import::Problem;
 use credence_service::{
@@ -44,6 +44,14 @@ pub(crate) enum Failure {
     Ledger(#[from] OpenError),
     #[error("the ledger cannot be read")]
     LedgerRead(#[from] ReadError),
+    #[error("{path}: {fault}", path = .0.display(), fault = .1)]
+    NotWhatWasWritten(PathBuf, String),
+    #[error("{path} has nothing about {1}", path = .0.display())]
+    NotOnRecord(PathBuf, String),
+    #[error("nothing is archived")]
+    Archive(#[from] ArchiveError),
+    #[error("{0}")]
+    Usage(&'static str),
     #[error("the CA is not on record")]
     LedgerWrite(#[from] AppendError),
     #[error("the CA could not be founded")]
@@ -86,7 +94,7 @@ impl Failure {
     /// The exit codes that `--help` lists.
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
-            Self::LogLevel(_) => 2,
+            Self::LogLevel(_) | Self::Usage(_) => 2,
             Self::Config(..)
             | Self::Policy(..)
             | Self::PolicyTold(..)
@@ -96,6 +104,7 @@ impl Failure {
             | Self::Secret(_)
             | Self::Ledger(_)
             | Self::LedgerRead(_)
+            | Self::Archive(_)
             | Self::LedgerWrite(_) => 4,
             #[cfg(feature = "pkcs11")]
             Self::Token(_) => 4,
@@ -116,8 +125,10 @@ impl Failure {
             Self::Admin(_) | Self::Unexpected(_) => 8,
             Self::Attestor(_) => 3,
             Self::Ca(_) => 1,
+            Self::NotWhatWasWritten(..) => 9,
             Self::Unreadable(..)
             | Self::BadInput(..)
+            | Self::NotOnRecord(..)
             | Self::Founding(_)
             | Self::Module(_)
             | Self::Agent(_)

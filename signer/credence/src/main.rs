@@ -14,6 +14,7 @@ mod input;
 mod inspect;
 mod local_ca;
 mod log;
+mod logbook;
 mod policy;
 mod record;
 mod signals;
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
         Command::Token(TokenCommand::Create(arguments)) => ca::token(&arguments),
         Command::Dev(arguments) => dev::run(&arguments, &cli.log),
         Command::Cert(CertCommand::Inspect(arguments)) => inspect::run(&arguments),
+        Command::Log(command) => logbook::run(&command),
         Command::Policy(command) => policy::run(&command),
     };
     match outcome {

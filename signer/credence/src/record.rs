@@ -1,5 +1,7 @@
 //! What `credence dev` puts on record: each certificate before it leaves, and what it takes to make it again.
 
+pub(crate) mod key;
+
 use crate::{
     clock::{Clocks, WallClock},
     failure::Failure,
@@ -7,15 +9,13 @@ use crate::{
 use credence_ca::{
     certificate::CaCertificate,
     der::{self, DerError, Reader, tag},
-    hex,
     profile::Profile,
 };
 use credence_host::{
     authority::{IssueError, IssuedSvid},
-    private_file::{self, FileError},
     sandbox::ModuleDigest,
     signer::Signer,
-    state::{StateError, StoredCa},
+    state::StoredCa,
 };
 use credence_ledger::{
     checkpoint::MemorySigner,
@@ -27,12 +27,13 @@ use credence_ledger::{
 use spiffe::SpiffeId;
 use std::{
     collections::BTreeSet,
-    io,
     path::Path,
     sync::{Arc, Mutex, PoisonError},
 };
 use thiserror::Error;
-use zeroize::Zeroizing;
+
+/// The ledger's file in a state folder.
+pub(crate) const LEDGER: &str = "ledger.db";
 
 /// Why something is not on record, and therefore does not leave. Waiting helps.
 #[derive(Debug, Error)]
@@ -65,13 +66,13 @@ impl Record {
         ca: &StoredCa,
         clock: WallClock,
     ) -> Result<Self, Failure> {
-        let path = state.join("ledger.db");
+        let path = state.join(LEDGER);
         let mut random = [0; 16];
-        fill(&mut random)?;
+        key::fill(&mut random)?;
         let authority = Authority {
             trust_domain: trust_domain.trust_domain_name(),
             random,
-            signer: Box::new(MemorySigner::new(&key(state, path.exists())?)),
+            signer: Box::new(MemorySigner::new(&key::open(state, path.exists())?)),
             former_keys: &[],
             clock: Box::new(Clocks::start(clock)),
         };
@@ -223,53 +224,4 @@ fn split(certificate: &[u8]) -> Result<(&[u8], &[u8]), DerError> {
     let signature = der::bit_string_octets(fields.expect(tag::BIT_STRING)?.value)?;
     fields.finish()?;
     Ok((tbs, signature))
-}
-
-/// The Ed25519 key of checkpoints: `ledger.key`, 64 hexadecimal digits, mode 0600.
-fn key(state: &Path, has_ledger: bool) -> Result<Zeroizing<[u8; 32]>, Failure> {
-    let path = state.join("ledger.key");
-    match private_file::read_secret(&path) {
-        Ok(text) => seed(&text).ok_or_else(|| {
-            let what = "it is not 64 lower-case hexadecimal digits and a line's end";
-            Failure::BadInput(path, what.into())
-        }),
-        Err(FileError::Missing(_)) if has_ledger => {
-            let what = "the key of ledger.db's checkpoints is missing; put it back, or move ledger.db away to begin another";
-            Err(Failure::BadInput(path, what.into()))
-        }
-        Err(FileError::Missing(_)) => new_key(&path),
-        Err(error) => Err(StateError::from(error).into()),
-    }
-}
-
-fn new_key(path: &Path) -> Result<Zeroizing<[u8; 32]>, Failure> {
-    let mut seed = Zeroizing::new([0; 32]);
-    fill(&mut *seed)?;
-    let text = Zeroizing::new(format!("{}\n", hex(&*seed)));
-    private_file::write_new(path, text.as_bytes()).map_err(StateError::from)?;
-    private_file::sync_folder(path.parent().unwrap_or(Path::new("."))).map_err(StateError::from)?;
-    Ok(seed)
-}
-
-fn seed(text: &[u8]) -> Option<Zeroizing<[u8; 32]>> {
-    let digits = text.strip_suffix(b"\n").unwrap_or(text);
-    let value = |digit: u8| match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        _ => None,
-    };
-    let mut seed = Zeroizing::new([0; 32]);
-    if digits.len() != 2 * seed.len() {
-        return None;
-    }
-    for (octet, pair) in seed.iter_mut().zip(digits.chunks_exact(2)) {
-        let [high, low] = <[u8; 2]>::try_from(pair).ok()?;
-        *octet = value(high)? << 4 | value(low)?;
-    }
-    Some(seed)
-}
-
-fn fill(octets: &mut [u8]) -> Result<(), Failure> {
-    getrandom::fill(octets)
-        .map_err(|e| Failure::Start("system's randomness", io::Error::other(e.to_string())))
 }

@@ -69,10 +69,16 @@ impl<'a> ProvenRequest<'a> {
 /// Whether `certificate` bears a signature of `issuer`'s key.
 #[must_use]
 pub fn signed_by(certificate: &CaCertificate, issuer: &PublicKey) -> bool {
-    Signed::split(certificate.der()).is_ok_and(|signed| {
-        Scheme::of(issuer.kind(), signed.algorithm)
-            .is_ok_and(|scheme| verify(scheme, issuer, signed.tbs, signed.signature).is_ok())
-    })
+    Signed::split(certificate.der())
+        .is_ok_and(|signed| is_signature(issuer, signed.algorithm, signed.tbs, signed.signature))
+}
+
+/// Whether this is a signature of `key` over `message`, by the algorithm with this
+/// AlgorithmIdentifier (DER, whole).
+#[must_use]
+pub fn is_signature(key: &PublicKey, algorithm: &[u8], message: &[u8], signature: &[u8]) -> bool {
+    Scheme::of(key.kind(), algorithm)
+        .is_ok_and(|scheme| verify(scheme, key, message, signature).is_ok())
 }
 
 /// Whether this is a signature of `key` over `message`, by this scheme.
@@ -84,9 +90,8 @@ pub fn verifies(scheme: Scheme, key: &PublicKey, message: &[u8], signature: &[u8
 /// Whether this is a signature of `key` over `message`, by the algorithm that Credence signs with.
 #[cfg(feature = "pkcs11")]
 pub(crate) fn is_own_signature(key: &PublicKey, message: &[u8], signature: &[u8]) -> bool {
-    let kind = key.kind();
-    Scheme::of(kind, kind.signature_algorithm().identifier())
-        .is_ok_and(|scheme| verify(scheme, key, message, signature).is_ok())
+    let algorithm = key.kind().signature_algorithm();
+    is_signature(key, algorithm.identifier(), message, signature)
 }
 
 /// The one place where a signature that someone else made is verified.

@@ -99,9 +99,9 @@ pub enum Cause {
     Other,
 }
 
-/// Why the record cannot be written now.
+/// Why the record cannot be written now, or not be read.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("the ledger cannot be written: {text}")]
+#[error("{text}")]
 pub struct Trouble {
     /// For counting and for alerts.
     pub cause: Cause,
@@ -117,7 +117,7 @@ pub enum AppendError {
     #[error("the ledger's queue is full; ask again")]
     Busy,
     /// It cannot be written now. The ledger goes on by itself once it can.
-    #[error(transparent)]
+    #[error("the ledger cannot be written: {0}")]
     Unavailable(Arc<Trouble>),
     /// Another daemon writes this ledger; this one never will again.
     #[error("another daemon has taken the ledger over: {0}; this one writes no more")]

@@ -19,11 +19,14 @@ use common::{
 use credence_ca::validity::Time;
 use credence_ledger::{
     chain::{Head, Origin},
-    checkpoint::Note,
+    checkpoint::{CheckpointSigner, Note},
     entry::{By, Event, Kind, Subject, TokenUsed},
     octets::Digest,
     port::Append,
-    sqlite::{About, ArchiveError, BackupError, Ledger, Order, Query, Reader, Retire, restore},
+    sqlite::{
+        About, ArchiveError, Authority, BackupError, Ledger, Options, Order, Previous, Query,
+        Reader, Retire, restore,
+    },
     verify::{Base, Checks, Extent, Objects, Row, Verifier, Wrong},
 };
 use rusqlite::Connection;
@@ -289,6 +292,18 @@ fn a_ledger_goes_on_after_an_archive_and_a_restart() {
     verify(&world.path).unwrap();
 }
 
+struct Mute;
+
+impl CheckpointSigner for Mute {
+    fn public_key(&self) -> [u8; 32] {
+        common::signer().public_key()
+    }
+
+    fn sign(&self, _: &[u8]) -> Result<[u8; 64], String> {
+        Err("the token was pulled out".into())
+    }
+}
+
 #[test]
 fn a_backup_is_made_while_the_ledger_is_written_and_can_be_gone_on_from() {
     let folder = tempfile::tempdir().unwrap();
@@ -312,8 +327,24 @@ fn a_backup_is_made_while_the_ledger_is_written_and_can_be_gone_on_from() {
     let to = folder.path().join("restored.db");
     let order = || (at(7), By::Uid(3));
     let fresh = || authority(Box::<TestClock>::default());
-    let (restored, receipt) = restore(&copy, &to, &options(), fresh(), &keys(), order()).unwrap();
+    // Where that it was restored cannot be written, nothing is there that somebody might open.
+    let at_once = Options {
+        checkpoint_every: 1,
+        ..options()
+    };
+    let mute = Authority {
+        signer: Box::new(Mute),
+        ..fresh()
+    };
+    let refusal = restore(&copy, &to, &at_once, mute, &keys(), order());
+    assert!(matches!(refusal, Err(BackupError::Append(_))));
+    assert!(!to.exists());
+    let receipt = restore(&copy, &to, &options(), fresh(), &keys(), order()).unwrap();
     assert_eq!(receipt.first, report.head.size + 1);
+    let beside = |name: &str| folder.path().join(name).exists();
+    assert!(!beside("restored.db.part") && !beside("restored.db.part.lock"));
+    let restored = open(&to);
+    assert_eq!(restored.previous(), &Previous::Closed);
     let last = restored
         .reader()
         .unwrap()

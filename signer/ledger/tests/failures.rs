@@ -292,6 +292,33 @@ fn into_a_file_that_is_gone_nothing_is_written() {
     assert_eq!(verify(&away).unwrap().entries, 2);
 }
 
+/// SQLite would replay the log that was left behind into whatever file is there.
+#[test]
+fn the_log_of_a_file_that_is_gone_does_not_become_part_of_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ledger.db");
+    let ledger = Ledger::open(&path, &impatient(), authority(RealClock::boxed())).unwrap();
+    ledger.append_blocking(beginning()).unwrap();
+    let (away, other) = (
+        folder.path().join("away.db"),
+        folder.path().join("other.db"),
+    );
+    drop(open(&other));
+    fs::rename(&path, &away).unwrap();
+    ledger.append_blocking(vec![issue(1)]).unwrap_err();
+    fs::rename(&other, &path).unwrap();
+    let before = fs::read(&path).unwrap();
+    until("the next try", || {
+        let tried = ledger.append_blocking(vec![issue(2)]).unwrap_err();
+        tried.to_string().contains("another file is in its place")
+    });
+    assert_eq!(fs::read(&path).unwrap(), before);
+    fs::rename(&away, &path).unwrap();
+    recovers(&ledger);
+    drop(ledger);
+    assert_eq!(verify(&path).unwrap().entries, 2);
+}
+
 #[test]
 fn a_file_that_was_moved_and_comes_back_is_written_again() {
     let folder = tempfile::tempdir().unwrap();

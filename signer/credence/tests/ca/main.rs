@@ -13,6 +13,7 @@ mod crash;
 mod dapr;
 mod issuing;
 mod joining;
+mod record;
 mod rotation;
 mod starting;
 

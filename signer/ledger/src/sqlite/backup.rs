@@ -97,12 +97,13 @@ fn copy(from: &Reader, to: &Fresh) -> rusqlite::Result<()> {
     target.pragma_update(None, "journal_mode", "DELETE")
 }
 
-/// Makes a ledger of a backup, in a place where none is, and opens it. That it was restored is
-/// its next entry: whoever opens it has to know that certificates were issued which are not in
-/// it.
+/// Makes a ledger of a backup, in a place where none is. That it was restored is its next entry, and
+/// is in it before it gets its name: whoever opens it has to know that certificates were issued
+/// which are not in it.
 ///
 /// # Errors
-/// If the backup does not verify, the place is taken, or the ledger cannot be opened.
+/// If the backup does not verify, the place is taken, or the entry cannot be written. Nothing is in the
+/// place then.
 pub fn restore(
     backup: &Path,
     to: &Path,
@@ -110,7 +111,7 @@ pub fn restore(
     authority: Authority<'_>,
     keys: &[CheckpointKey],
     order: (Time, By),
-) -> Result<(Ledger, Receipt), BackupError> {
+) -> Result<Receipt, BackupError> {
     let reader = Reader::open(backup)?;
     let report = reader.verify(Checks::chain(keys), &mut |_| {})?;
     if report.extent != Extent::Live {
@@ -118,8 +119,7 @@ pub fn restore(
     }
     let fresh = Fresh::at(to).map_err(BackupError::write(to))?;
     copy(&reader, &fresh).map_err(BackupError::sqlite(to))?;
-    fresh.finish().map_err(BackupError::write(to))?;
-    let ledger = Ledger::open(to, options, authority)?;
+    let ledger = Ledger::open(fresh.part(), options, authority)?;
     let Head { size, hash } = report.head;
     let (time, by) = order;
     let restored = Restored {
@@ -128,5 +128,8 @@ pub fn restore(
         by,
     };
     let receipt = ledger.append_blocking(vec![Entry::new(time, restored).into()])?;
-    Ok((ledger, receipt))
+    // closing it puts everything into the one file
+    drop(ledger);
+    fresh.finish().map_err(BackupError::write(to))?;
+    Ok(receipt)
 }

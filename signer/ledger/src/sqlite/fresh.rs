@@ -58,8 +58,16 @@ impl Fresh {
         Ok(conn)
     }
 
-    /// Puts it in its place, on disk. Nothing may have come there meanwhile.
+    /// Puts it in its place, on disk. Nothing may have come there meanwhile, and nothing may be beside it that
+    /// belongs to it.
     pub(super) fn finish(self) -> io::Result<()> {
+        let log = with(&self.part, "-wal");
+        if log.metadata().is_ok_and(|log| log.len() > 0) {
+            return Err(io::Error::other(format!(
+                "{} was not written into its file",
+                log.display()
+            )));
+        }
         OpenOptions::new().read(true).open(&self.part)?.sync_all()?;
         // Unlike a rename, a link does not replace what is there.
         fs::hard_link(&self.part, &self.place)?;
@@ -68,7 +76,7 @@ impl Fresh {
     }
 
     fn remove(&self) {
-        for end in ["", "-wal", "-shm", "-journal"] {
+        for end in ["", "-wal", "-shm", "-journal", ".lock"] {
             drop(fs::remove_file(with(&self.part, end)));
         }
     }

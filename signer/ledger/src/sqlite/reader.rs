@@ -50,6 +50,10 @@ impl Reader {
     /// # Errors
     /// If it is not a ledger of a version that this one knows.
     pub fn open(path: &Path) -> Result<Self, ReadError> {
+        // SQLite does not say why it cannot open what is not there
+        path.metadata()
+            .map_err(OpenError::io(path, "opened"))
+            .map_err(Box::new)?;
         let conn = connect::read(path)
             .map_err(OpenError::sqlite(path))
             .map_err(Box::new)?;

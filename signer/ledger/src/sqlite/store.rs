@@ -56,6 +56,8 @@ pub(super) struct Known {
     pub(super) signed: u64,
     /// Up to which entry the table has to be cleared of what was archived.
     pub(super) base: u64,
+    /// Which file it is, whatever is at its path: device and inode.
+    pub(super) file: (u64, u64),
 }
 
 /// The file, open for writing.
@@ -67,8 +69,6 @@ pub(super) struct Store {
     pub(super) garbage: bool,
     max_bytes: Option<u64>,
     path: PathBuf,
-    /// Which file it is, whatever is at its path.
-    file: (u64, u64),
 }
 
 /// How many archived entries are removed in one transaction.
@@ -102,8 +102,7 @@ impl Store {
         check_owner(path, &known.origin, &meta, trust_domain)?;
         verify(&known.origin)?;
         take_epoch(&conn, path, known.epoch, holder)?;
-        let store = Self::new(conn, path, setup, known).map_err(OpenError::io(path, "opened"))?;
-        Ok((store, meta))
+        Ok((Self::new(conn, path, setup, known), meta))
     }
 
     /// Opens the file again after a failure, if nobody else has written it since, and it can be
@@ -122,9 +121,11 @@ impl Store {
         setup: &Setup,
         known: &Known,
     ) -> Result<Self, StoreError> {
+        // Before SQLite sees it: what is in the log beside it would become part of another file.
+        is_still_there(path, known)?;
         let conn = connect::write(path, setup)?;
         connect::tune(&conn, setup)?;
-        let mut store = Self::new(conn, path, setup, known.clone()).map_err(gone)?;
+        let mut store = Self::new(conn, path, setup, known.clone());
         let tx = store.begin()?;
         let now = catch_up(&tx, known)?;
         drop(tx);
@@ -132,23 +133,20 @@ impl Store {
         Ok(store)
     }
 
-    fn new(conn: Connection, path: &Path, setup: &Setup, known: Known) -> io::Result<Self> {
-        Ok(Self {
+    fn new(conn: Connection, path: &Path, setup: &Setup, known: Known) -> Self {
+        Self {
             conn,
             known,
             garbage: true,
             max_bytes: setup.max_bytes,
             path: path.to_path_buf(),
-            file: identity(path)?,
-        })
+        }
     }
 
     /// A transaction, if this is still the one that writes, and the file still where it was: into
     /// one that was moved or deleted nothing is written that anybody would find.
     fn begin(&mut self) -> Result<Transaction<'_>, StoreError> {
-        if identity(&self.path).map_err(gone)? != self.file {
-            return Err(StoreError::Past("another file is in its place".into()));
-        }
+        is_still_there(&self.path, &self.known)?;
         let tx = immediate(&mut self.conn)?;
         fence(&tx, &self.known)?;
         Ok(tx)
@@ -279,6 +277,14 @@ fn identity(path: &Path) -> io::Result<(u64, u64)> {
     Ok((data.dev(), data.ino()))
 }
 
+fn is_still_there(path: &Path, known: &Known) -> Result<(), StoreError> {
+    if identity(path).map_err(gone)? == known.file {
+        Ok(())
+    } else {
+        Err(StoreError::Past("another file is in its place".into()))
+    }
+}
+
 #[allow(clippy::needless_pass_by_value, reason = "map_err gives the value")]
 fn gone(error: io::Error) -> StoreError {
     StoreError::Past(format!("the file is not where it was: {error}"))
@@ -348,6 +354,7 @@ fn look(conn: &Connection, path: &Path) -> Result<(Known, Meta), OpenError> {
         head,
         signed: signed(conn, base.head.size).map_err(failed())?,
         base: base.head.size,
+        file: identity(path).map_err(OpenError::io(path, "opened"))?,
     };
     Ok((known, meta))
 }
