@@ -57,7 +57,7 @@ fn bearer(headers: &MetadataMap) -> Result<Option<Token>, Refusal> {
 }
 
 /// What cannot be written was not a certificate: a fault of ours.
-fn unwritable(error: PemError) -> Refusal {
+fn unwritable(error: &PemError) -> Refusal {
     Refusal::Failed(error.to_string())
 }
 

@@ -120,7 +120,7 @@ fn answer(issued: &Issued) -> Result<IstioCertificateResponse, Refusal> {
         .iter()
         .map(|der| pem::certificate(der))
         .collect();
-    let mut cert_chain = chain.map_err(unwritable)?;
-    cert_chain.push(pem::certificates(&issued.bundle).map_err(unwritable)?);
+    let mut cert_chain = chain.map_err(|error| unwritable(&error))?;
+    cert_chain.push(pem::certificates(&issued.bundle).map_err(|error| unwritable(&error))?);
     Ok(IstioCertificateResponse { cert_chain })
 }

@@ -254,7 +254,7 @@ impl Conversation {
                 tracing::warn!(%identity, node, version, code, detail = message, "a reader would not have the bundle, and goes on with what it had");
             }
             Note::Stale { nonce } => {
-                tracing::debug!(%identity, node, nonce, "ignored: answers an older response")
+                tracing::debug!(%identity, node, nonce, "ignored: answers an older response");
             }
             Note::Unknown { names } => {
                 tracing::warn!(%identity, node, ?names, "left out: no such secret here; there is \"ROOTCA\"");
