@@ -93,10 +93,19 @@ impl Metrics {
                 self.took(took);
                 0
             }
-            Err(refusal) => 1 + position(&Class::ALL, refusal.class()),
+            Err(refusal) => 1 + position(&Class::ALL, &refusal.class()),
         };
-        let row = self.applications.get(position(&Frontend::ALL, frontend));
+        let row = self.applications.get(position(&Frontend::ALL, &frontend));
         count(row.and_then(|row| row.get(outcome)));
+    }
+
+    /// How many requests to a frontend were granted, and how many each class of refusal ended.
+    #[must_use]
+    pub fn ended(&self, frontend: Frontend) -> (u64, Vec<(Class, u64)>) {
+        let row = self.applications.get(position(&Frontend::ALL, &frontend));
+        let mut counts = row.into_iter().flatten().map(|count| count.load(Relaxed));
+        let granted = counts.next().unwrap_or_default();
+        (granted, Class::ALL.into_iter().zip(counts).collect())
     }
 
     fn took(&self, took: Duration) {
@@ -112,7 +121,7 @@ impl Metrics {
     }
 
     pub(crate) fn cut(&self, why: Cut) {
-        count(self.cuts.get(position(&Cut::ALL, why)));
+        count(self.cuts.get(position(&Cut::ALL, &why)));
     }
 
     /// A caller was believed without a proof (Dapr's INSECURE).
@@ -279,9 +288,9 @@ impl Drop for Open {
 }
 
 /// Where a value stands in the list of all: it stands there.
-fn position<T: PartialEq>(all: &[T], value: T) -> usize {
+fn position<T: PartialEq>(all: &[T], value: &T) -> usize {
     all.iter()
-        .position(|one| *one == value)
+        .position(|one| one == value)
         .unwrap_or(usize::MAX)
 }
 
