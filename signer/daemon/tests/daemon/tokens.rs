@@ -7,8 +7,8 @@ use crate::support::{
     wire::{DaprRequest, DaprResponse, dapr},
 };
 use credence_daemon::{
-    ports::{LONGEST_AUDIENCE, MOST_AUDIENCES},
-    refusal::Refusal,
+    ports::{Frontend, LONGEST_AUDIENCE, MOST_AUDIENCES},
+    refusal::{Class, Refusal},
 };
 use std::sync::Arc;
 use tonic::{Code, Request, Status};
@@ -52,6 +52,7 @@ async fn a_workload_gets_one_for_all_and_one_for_each_audience() {
     assert_eq!(identity.to_string(), id);
     assert_eq!(audiences, ["api.test", "https://b.test/x"]);
     assert_eq!(rig.issuer.orders(), 1);
+    assert_eq!(rig.metrics.ended(Frontend::Dapr).0, 1);
 }
 
 #[tokio::test]
@@ -99,6 +100,14 @@ async fn where_tokens_fail_there_is_no_answer_and_it_counts_once() {
         (count("granted"), count("failed")),
         ("0".into(), "1".into())
     );
+    let (granted, refused) = rig.metrics.ended(Frontend::Dapr);
+    let refused: Vec<_> = refused
+        .into_iter()
+        .filter(|(_, count)| *count > 0)
+        .collect();
+    assert_eq!((granted, refused), (0, vec![(Class::Failed, 1)]));
+    let none = rig.metrics.ended(Frontend::Istio);
+    assert!(none.0 == 0 && none.1.iter().all(|(_, count)| *count == 0));
 }
 
 #[tokio::test]
