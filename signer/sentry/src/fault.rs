@@ -26,6 +26,11 @@ impl fmt::Display for Fault {
 pub struct Faults(Vec<Fault>);
 
 impl Faults {
+    /// A single one.
+    pub(crate) fn one(fault: Fault) -> Self {
+        Self(vec![fault])
+    }
+
     /// The faults in the order in which they were found.
     #[must_use]
     pub fn all(&self) -> &[Fault] {

@@ -5,6 +5,8 @@
 //! serves pages or keeps keys in files stands beside them; the CA itself is elsewhere.
 #![cfg(unix)]
 
+pub mod admission;
+pub mod cluster;
 pub mod configuration;
 pub mod duration;
 pub mod expand;
@@ -15,6 +17,7 @@ pub mod jwt;
 pub mod metrics;
 pub mod oidc;
 pub mod settings;
+pub mod source;
 
 pub use fault::{Fault, Faults};
 pub use flags::{Flags, Parsed};

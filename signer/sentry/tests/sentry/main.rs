@@ -1,4 +1,4 @@
-//! OIDC, health and metrics, over real sockets.
+//! Configuration from an API server, tokens that validators take, OIDC, health and metrics, over real sockets.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -8,6 +8,8 @@
     reason = "a test's failure is its report"
 )]
 
+mod admission;
+mod cluster;
 mod health;
 mod oidc;
 mod support;
