@@ -181,7 +181,7 @@ contexts:
   context: {cluster: c, user: u, namespace: n}
 clusters:
 - name: c
-  cluster: {server: 'https://10.0.0.1:6443', certificate-authority: ca.crt}
+  cluster: {server: 'https://127.0.0.1:6443', certificate-authority: ca.crt}
 users:
 - name: u
   user: {tokenFile: /run/token}
@@ -201,8 +201,8 @@ users:
             ];
             Cluster::find(Some(Path::new("/nowhere")), &environment(&both))
         };
-        let found = find("10.0.0.1", "443").unwrap();
-        assert_eq!(found.server.to_string(), "https://10.0.0.1:443/");
+        let found = find("127.0.0.1", "443").unwrap();
+        assert_eq!(found.server.to_string(), "https://127.0.0.1:443/");
         assert_eq!(found.token_file, Path::new(MOUNTED).join("token"));
         assert!(
             find("fd00::1", "443")
@@ -225,7 +225,7 @@ users:
         fs::write(&path, CONFIG).unwrap();
         let found = Cluster::find(Some(&path), &environment(&[])).unwrap();
         let expected = Cluster {
-            server: HttpsUrl::parse("https://10.0.0.1:6443").unwrap(),
+            server: HttpsUrl::parse("https://127.0.0.1:6443").unwrap(),
             ca_file: dir.path().join("ca.crt"),
             token_file: "/run/token".into(),
         };

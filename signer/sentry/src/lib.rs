@@ -6,22 +6,32 @@
 #![cfg(unix)]
 
 pub mod admission;
+mod algorithm;
 pub mod cluster;
 pub mod configuration;
 pub mod duration;
 pub mod expand;
 mod fault;
 pub mod flags;
+#[cfg(feature = "serve")]
 pub mod health;
+#[cfg(feature = "serve")]
 pub mod jwt;
+#[cfg(feature = "serve")]
 pub mod metrics;
+#[cfg(feature = "serve")]
 pub mod oidc;
 pub mod settings;
 pub mod source;
+mod uri;
+#[cfg(feature = "serve")]
+mod watch;
 
+pub use algorithm::{Algorithm, KeyKind};
 pub use fault::{Fault, Faults};
 pub use flags::{Flags, Parsed};
 pub use settings::Settings;
+pub use uri::{PathPrefix, PublicUri, UriError};
 
 /// Environment variables.
 pub type Environment = std::collections::BTreeMap<String, String>;

@@ -12,8 +12,8 @@ pub use help::help;
 
 use crate::{
     Environment,
+    algorithm::Algorithm,
     fault::{Faults, Review},
-    jwt::Algorithm,
 };
 use std::{path::PathBuf, time::Duration};
 use values::Values;

@@ -2,9 +2,10 @@
 
 use super::{DEFAULT_NAMESPACE, LogLevel, Mode, table::find, words::Given};
 use crate::{
-    Environment, duration,
+    Environment,
+    algorithm::Algorithm,
+    duration,
     fault::{Review, excerpt},
-    jwt::Algorithm,
 };
 use std::{path::PathBuf, time::Duration};
 

@@ -1,13 +1,17 @@
 //! `jwt.key` and `jwks.json`: both are there, or neither.
 
 use super::{
-    Keys,
+    KeyRing, Keys,
     key::{JwtKey, KeyError},
     set::{JwkSet, SetError},
 };
-use crate::settings::JwtSettings;
+use crate::{settings::JwtSettings, watch};
 use credence_host::private_file::{self, FileError};
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 use zeroize::Zeroizing;
 
 /// What becomes of a private key that others may read.
@@ -110,6 +114,19 @@ pub fn create(settings: &JwtSettings) -> Result<Keys, JwtFilesError> {
         key_id,
         warnings: Vec::new(),
     })
+}
+
+/// Looks at the files every `interval`, and signs with what has changed. A change that cannot be used, or a half of one, is logged, and the
+/// keys before it go on. Runs until it is dropped.
+pub async fn follow(
+    settings: JwtSettings,
+    exposed: Exposed,
+    ring: Arc<KeyRing>,
+    interval: Duration,
+) {
+    let paths = vec![settings.key.clone(), settings.jwks.clone()];
+    let reload = move || load(&settings, exposed).map(|keys| ring.replace(keys));
+    watch::follow(paths, interval, reload).await;
 }
 
 fn key_id(settings: &JwtSettings, key: &JwtKey) -> String {

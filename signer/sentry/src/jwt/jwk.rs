@@ -1,6 +1,6 @@
 //! The public half of a key as a JWK (RFC 7517), and its thumbprint (RFC 7638).
 
-use super::algorithm::KeyKind;
+use crate::algorithm::KeyKind;
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::{
     Engine as _,

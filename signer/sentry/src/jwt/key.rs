@@ -1,9 +1,7 @@
 //! The private key that signs JWTs.
 
-use super::{
-    algorithm::{Algorithm, KeyKind},
-    jwk::PublicJwk,
-};
+use super::jwk::PublicJwk;
+use crate::algorithm::{Algorithm, KeyKind};
 use aws_lc_rs::{
     encoding::{AsDer, Pkcs8V1Der},
     rand::SystemRandom,

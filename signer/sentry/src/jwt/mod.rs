@@ -2,23 +2,19 @@
 //!
 //! The CA's own keys have nothing to do with it: those sign what a guard has checked, and no tokens.
 
-mod algorithm;
 mod files;
 mod issue;
 mod jwk;
 mod key;
 mod set;
 
-pub use algorithm::{Algorithm, KeyKind};
-pub use files::{Exposed, JwtFilesError, create, load, load_or_create};
+pub use crate::algorithm::{Algorithm, KeyKind};
+pub use files::{Exposed, JwtFilesError, create, follow, load, load_or_create};
 pub use issue::{Terms, TokenIssuer};
 pub use key::{JwtKey, KeyError};
 pub use set::{JwkSet, SetError};
 
 use std::sync::{Arc, PoisonError, RwLock};
-
-/// The longest issuer, key's ID or other text in a token, in octets.
-pub const LONGEST_TEXT: usize = 2048;
 
 /// The key that signs now, with the set that verifies what it signs.
 #[derive(Debug)]

@@ -177,6 +177,36 @@ async fn keys_are_replaced_while_tokens_are_issued() {
     verify(&issue(&issuer, &[]).await.unwrap().jwt, &published);
 }
 
+#[tokio::test]
+async fn changed_files_are_taken_when_both_fit() {
+    let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let [ours, theirs] = dirs
+        .each_ref()
+        .map(|dir| settings(dir.path(), Algorithm::Es256));
+    let ring = Arc::new(KeyRing::new(create(&ours).unwrap()));
+    let (before, after) = (ring.now().key_id.clone(), create(&theirs).unwrap().key_id);
+    fs::rename(&theirs.key, &ours.key).unwrap();
+    assert!(load(&ours, Exposed::Refused).is_err(), "half of it");
+    assert_eq!(ring.now().key_id, before);
+    let every = Duration::from_millis(5);
+    tokio::spawn(follow(
+        ours.clone(),
+        Exposed::Refused,
+        Arc::clone(&ring),
+        every,
+    ));
+    fs::rename(&theirs.jwks, &ours.jwks).unwrap();
+    let taken = async {
+        while ring.now().key_id != after {
+            tokio::time::sleep(every).await;
+        }
+    };
+    let patience = Duration::from_secs(20);
+    tokio::time::timeout(patience, taken)
+        .await
+        .expect("it was never taken");
+}
+
 /// The example of RFC 7638 §3.1.
 #[test]
 fn the_key_s_id_is_its_thumbprint_in_ordinary_base64() {

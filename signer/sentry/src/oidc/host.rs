@@ -1,9 +1,7 @@
 //! For which hosts OIDC is served, and under which host a caller came.
 
+use crate::uri::is_host;
 use credence_daemon::http::Asked;
-
-/// The longest host with its port, in octets.
-const LONGEST: usize = 255 + 6;
 
 /// The hosts that are allowed. Of none, any is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -59,22 +57,10 @@ fn without_port(host: &str) -> Option<&str> {
     }
 }
 
-/// What can stand in a URI as it is.
-pub(super) fn is_host(text: &str) -> bool {
-    let good = |c: u8| c.is_ascii_alphanumeric() || b"-._:[]".contains(&c);
-    (1..=LONGEST).contains(&text.len())
-        && text.bytes().all(good)
-        && format!("http://{text}")
-            .parse::<http::Uri>()
-            .is_ok_and(|uri| {
-                uri.authority()
-                    .is_some_and(|authority| !authority.host().is_empty())
-            })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::uri::LONGEST_HOST;
 
     fn asked<'r>(host: &'r str, forwarded: Option<&'r str>) -> Asked<'r> {
         Asked {
@@ -139,7 +125,7 @@ mod tests {
         for good in ["a.test", "a.test:1", "127.0.0.1:1", "[::1]:1", "a_b-c"] {
             assert_eq!(any.meant(asked(good, None)), Some(good));
         }
-        let long = "x".repeat(LONGEST + 1);
+        let long = "x".repeat(LONGEST_HOST + 1);
         for bad in [
             "", "a/b", "a?b", "a#b", "u@a", "a b", "\"", "é", "a:b:c", "[::1", &long,
         ] {

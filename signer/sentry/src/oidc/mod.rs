@@ -4,11 +4,10 @@
 
 mod host;
 mod tls;
-mod uri;
 
+pub use crate::uri::{PathPrefix, PublicUri, UriError};
 pub use host::AllowedHosts;
 pub use tls::{Certificate, CertificateError, follow, reload};
-pub use uri::{PathPrefix, PublicUri, UriError};
 
 use crate::jwt::KeyRing;
 use credence_daemon::http::{Asked, Page, Pages};

@@ -1,12 +1,10 @@
 //! The OIDC server's certificate: files of somebody else's PKI, read again when they change.
 
-use crate::settings::TlsFiles;
+use crate::{settings::TlsFiles, watch};
 use credence_daemon::tls::{Serving, ServingError};
 use credence_host::private_file::{self, FileError};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
 use std::{
-    fs,
-    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -42,9 +40,6 @@ pub struct Certificate {
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
 }
-
-/// Which content two files have.
-type Stamps = [Option<(u64, u64, u64, i64, i64, i64, i64)>; 2];
 
 impl Certificate {
     /// Reads both files. A key that others may read is taken, with a warning: it is not ours, and Kubernetes mounts secrets so.
@@ -91,27 +86,11 @@ fn key_text(path: &Path) -> Result<Zeroizing<Vec<u8>>, FileError> {
     }
 }
 
-/// Looks at the files every `interval`, and serves what has changed. A change that cannot be used is logged once, and what was served
-/// before goes on. Runs until it is dropped.
+/// Looks at the files every `interval`, and serves what has changed. A change that cannot be used is logged, and what was served before
+/// goes on. Runs until it is dropped.
 pub async fn follow(files: TlsFiles, serving: Arc<Serving>, interval: Duration) {
-    // what changed since they were read for the first time is not known: they are read once more
-    let mut seen: Option<Stamps> = None;
-    loop {
-        let now = stamps(&files);
-        if seen != Some(now) {
-            seen = Some(now);
-            let (taken, again) = (files.clone(), Arc::clone(&serving));
-            let took = tokio::task::spawn_blocking(move || reload(&taken, &again)).await;
-            match took {
-                Ok(Ok(())) => tracing::debug!("the OIDC server's certificate was read"),
-                Ok(Err(error)) => {
-                    tracing::error!(%error, "a changed certificate is refused; the one before goes on");
-                }
-                Err(error) => tracing::error!(%error, "a certificate could not be read"),
-            }
-        }
-        tokio::time::sleep(interval).await;
-    }
+    let paths = vec![files.certificate.clone(), files.key.clone()];
+    watch::follow(paths, interval, move || reload(&files, &serving)).await;
 }
 
 /// Reads both files again, and serves what they hold from now on.
@@ -121,19 +100,4 @@ pub async fn follow(files: TlsFiles, serving: Arc<Serving>, interval: Duration) 
 pub fn reload(files: &TlsFiles, serving: &Serving) -> Result<(), CertificateError> {
     let Certificate { chain, key } = Certificate::load(files)?;
     serving.replace(chain, key).map_err(pair(files))
-}
-
-fn stamps(files: &TlsFiles) -> Stamps {
-    [&files.certificate, &files.key].map(|path| {
-        let of = fs::metadata(path).ok()?;
-        Some((
-            of.dev(),
-            of.ino(),
-            of.len(),
-            of.mtime(),
-            of.mtime_nsec(),
-            of.ctime(),
-            of.ctime_nsec(),
-        ))
-    })
 }

@@ -4,7 +4,9 @@ use std::{
     fmt, io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
 };
-use tokio::net::{TcpListener, lookup_host};
+#[cfg(feature = "serve")]
+use tokio::net::TcpListener;
+use tokio::net::lookup_host;
 
 /// A host and a port.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +51,7 @@ impl Listen {
     ///
     /// # Errors
     /// If none can be had; with the last reason.
+    #[cfg(feature = "serve")]
     pub async fn bind(&self) -> io::Result<TcpListener> {
         let mut why = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
         for address in self.candidates().await? {
@@ -60,7 +63,11 @@ impl Listen {
         Err(why)
     }
 
-    async fn candidates(&self) -> io::Result<Vec<SocketAddr>> {
+    /// The addresses, in the order in which they are tried.
+    ///
+    /// # Errors
+    /// If a name cannot be looked up.
+    pub async fn candidates(&self) -> io::Result<Vec<SocketAddr>> {
         let at = |address| SocketAddr::new(address, self.port);
         Ok(match &self.host {
             Host::All => vec![
@@ -127,6 +134,7 @@ mod tests {
         }
     }
 
+    #[cfg(feature = "serve")]
     #[tokio::test]
     async fn it_listens_where_it_says() {
         let port = |host: &str| {

@@ -8,12 +8,13 @@ use crate::{
     configuration::Configuration,
     fault::{Review, excerpt},
     flags::{Flags, JwtFlags, OidcFlags},
-    jwt::LONGEST_TEXT,
-    oidc::{PathPrefix, PublicUri},
+    uri::{PathPrefix, PublicUri},
 };
 use spiffe::{SpiffeId, TrustDomain};
 use std::{path::Path, time::Duration};
 
+/// The longest issuer or key's ID in a token, in octets.
+pub(super) const LONGEST_TEXT: usize = 2048;
 /// Lives and skews are within these.
 const SHORTEST_LIFE: Duration = Duration::from_secs(1);
 const LONGEST_LIFE: Duration = Duration::from_secs(366 * 24 * 3600);

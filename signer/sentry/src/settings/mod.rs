@@ -6,15 +6,14 @@ mod judge;
 pub use address::{Listen, ListenError};
 
 use crate::{
+    algorithm::Algorithm,
     configuration::{Configuration, JwksValidator},
     fault::{Faults, Review},
     flags::{Flags, LogLevel, Mode},
-    jwt::Algorithm,
-    oidc::{PathPrefix, PublicUri},
+    uri::{PathPrefix, PublicUri},
 };
-use credence_daemon::{frontend::Validators, ports::Validator};
 use spiffe::{SpiffeId, TrustDomain};
-use std::{collections::BTreeSet, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 /// Sentry's own name in its identity.
 pub const APP_ID: &str = "dapr-sentry";
@@ -164,8 +163,10 @@ impl Admission {
     }
 
     /// As the frontend has it: which validators a request may name, and whom one gets that names none.
+    #[cfg(feature = "serve")]
     #[must_use]
-    pub fn validators(&self) -> Validators {
+    pub fn validators(&self) -> credence_daemon::frontend::Validators {
+        use credence_daemon::{frontend::Validators, ports::Validator};
         let (first, default) = match self {
             Self::Insecure => (Some(Validator::Insecure), Some(Validator::Insecure)),
             Self::Jwks(_) => (None, None),
@@ -173,7 +174,7 @@ impl Admission {
         };
         let jwks = self.jwks().map(|_| Validator::Jwks);
         Validators {
-            enabled: first.into_iter().chain(jwks).collect::<BTreeSet<_>>(),
+            enabled: first.into_iter().chain(jwks).collect(),
             default,
         }
     }

@@ -1,5 +1,6 @@
+use super::judge::LONGEST_TEXT;
 use super::*;
-use crate::{Environment, Parsed, configuration::JwksSource, jwt::LONGEST_TEXT};
+use crate::{Environment, Parsed};
 use std::path::Path;
 
 fn flags(words: &str) -> Flags {
@@ -59,9 +60,10 @@ fn without_anything_all_is_as_sentry_has_it() {
     );
 }
 
+#[cfg(feature = "serve")]
 #[test]
 fn insecure_is_the_default_on_a_host_without_a_validator_and_nowhere_else() {
-    use Validator::{Insecure, Jwks, Kubernetes};
+    use credence_daemon::ports::Validator::{Insecure, Jwks, Kubernetes};
     let cases = [
         ("", "", true, vec![Insecure], Some(Insecure)),
         ("", JWKS, false, vec![Jwks], None),
@@ -93,7 +95,11 @@ fn insecure_is_the_default_on_a_host_without_a_validator_and_nowhere_else() {
         assert_eq!(warned, insecure, "{:?}", settings.warnings);
         let source = settings.admission.jwks().map(|jwks| &jwks.source);
         assert_eq!(source.is_some(), yaml == JWKS);
-        assert!(source.is_none_or(|source| *source == JwksSource::File("/keys".into())));
+        assert!(
+            source.is_none_or(
+                |source| *source == crate::configuration::JwksSource::File("/keys".into())
+            )
+        );
     }
 }
 

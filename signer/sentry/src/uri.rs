@@ -1,10 +1,11 @@
 //! URIs and paths that are published.
 
-use super::host::is_host;
 use std::fmt;
 
 /// The longest, in octets.
 const LONGEST: usize = 2048;
+/// The longest host with its port, in octets.
+pub(crate) const LONGEST_HOST: usize = 255 + 6;
 
 /// An http or https URI with a host, and without a user, a query or a fragment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,6 +94,19 @@ impl fmt::Display for PathPrefix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// What can stand in a URI as it is.
+pub(crate) fn is_host(text: &str) -> bool {
+    let good = |c: u8| c.is_ascii_alphanumeric() || b"-._:[]".contains(&c);
+    (1..=LONGEST_HOST).contains(&text.len())
+        && text.bytes().all(good)
+        && format!("http://{text}")
+            .parse::<http::Uri>()
+            .is_ok_and(|uri| {
+                uri.authority()
+                    .is_some_and(|authority| !authority.host().is_empty())
+            })
 }
 
 #[cfg(test)]
