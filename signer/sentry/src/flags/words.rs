@@ -1,8 +1,8 @@
 //! From words to values by flag, as Go's `pflag` reads them behind sentry's own habit of taking one dash for two.
 
-use super::table::{FLAGS, Flag, Kind, find};
+use super::table::{FLAGS, Kind, find};
 use crate::fault::{Review, excerpt};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, slice::Iter};
 
 /// The most changes that make a hint of another name.
 const FAR: usize = 3;
@@ -22,49 +22,48 @@ pub(super) fn read(arguments: &[String], review: &mut Review) -> Words {
     let mut given = Given::new();
     let mut words = arguments.iter();
     while let Some(word) = words.next() {
-        let body = match word.strip_prefix("--").or_else(|| word.strip_prefix('-')) {
-            Some("") if word == "--" => {
+        match body(word) {
+            _ if word == "--" => {
                 words.for_each(|word| stray(word, review));
                 break;
             }
             Some("h" | "help") => return Words::Help,
-            Some(body) if !body.is_empty() => body,
-            _ => {
-                stray(word, review);
-                continue;
-            }
-        };
-        let (name, value) = match body.split_once('=') {
-            Some((name, value)) => (name, Some(value.to_owned())),
-            None => (body, None),
-        };
-        let Some(flag) = find(name) else {
-            unknown(name, review);
-            // its value may follow: a word that is no flag is not one more fault
-            if value.is_none()
-                && words
-                    .as_slice()
-                    .first()
-                    .is_some_and(|w| !w.starts_with('-'))
-            {
-                words.next();
-            }
-            continue;
-        };
-        let value = value.or_else(|| match flag.kind {
-            Kind::Switch => Some("true".into()),
-            _ => words.next().cloned(),
-        });
-        match value {
-            Some(value) => given.entry(flag.name).or_default().push(value),
-            None => review.fault(shown(flag), "needs a value"),
+            Some(body) => take(body, &mut words, &mut given, review),
+            None => stray(word, review),
         }
     }
     Words::Given(given)
 }
 
-pub(super) fn shown(flag: &Flag) -> String {
-    format!("--{}", flag.name)
+/// What stands behind one dash or two.
+fn body(word: &str) -> Option<&str> {
+    let body = word.strip_prefix("--").or_else(|| word.strip_prefix('-'));
+    body.filter(|body| !body.is_empty())
+}
+
+/// A flag, with the word behind it where that is its value.
+fn take(body: &str, words: &mut Iter<'_, String>, given: &mut Given, review: &mut Review) {
+    let (name, value) = match body.split_once('=') {
+        Some((name, value)) => (name, Some(value.to_owned())),
+        None => (body, None),
+    };
+    let Some(flag) = find(name) else {
+        unknown(name, review);
+        let next = words.as_slice().first();
+        // its value may follow: a word that is no flag is not one more fault
+        if value.is_none() && next.is_some_and(|next| !next.starts_with('-')) {
+            words.next();
+        }
+        return;
+    };
+    let value = value.or_else(|| match flag.kind {
+        Kind::Switch => Some("true".into()),
+        _ => words.next().cloned(),
+    });
+    match value {
+        Some(value) => given.entry(flag.name).or_default().push(value),
+        None => review.fault(format!("--{}", flag.name), "needs a value"),
+    }
 }
 
 fn stray(word: &str, review: &mut Review) {

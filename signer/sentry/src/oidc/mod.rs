@@ -66,28 +66,14 @@ impl Discovery {
     }
 
     fn discovery(&self, asked: Asked<'_>) -> Page {
-        let own = self.origin(asked);
-        let issuer = match (&self.settings.issuer, &own) {
-            (Some(issuer), _) => issuer.as_str(),
-            (None, Some(own)) => own,
-            (None, None) => return no_host(),
-        };
-        let derived;
-        let jwks_uri = match &self.settings.jwks_uri {
-            Some(uri) => uri.as_str(),
-            None => {
-                let origin = self.settings.issuer.as_ref().map(PublicUri::origin);
-                let Some(origin) = origin.or(own.as_deref()) else {
-                    return no_host();
-                };
-                derived = format!("{origin}{}", self.key_set);
-                &derived
-            }
+        let Some((issuer, jwks_uri)) = self.addresses(asked) else {
+            let why = "a host header that names a host is needed\n";
+            return Page::text(StatusCode::BAD_REQUEST, why.into());
         };
         let keys = self.keys.now();
         let document = Document {
-            issuer,
-            jwks_uri,
+            issuer: &issuer,
+            jwks_uri: &jwks_uri,
             response_types_supported: ["id_token"],
             subject_types_supported: ["public"],
             id_token_signing_alg_values_supported: [keys.key.algorithm().name()],
@@ -98,12 +84,29 @@ impl Discovery {
             Ok(json) => Page::json(json).kept_for_an_hour(),
             Err(error) => {
                 tracing::error!(%error, "the discovery document cannot be written");
-                Page::text(
-                    StatusCode::INTERNAL_SERVER_ERROR,
-                    "it cannot be written\n".into(),
-                )
+                let why = "it cannot be written\n";
+                Page::text(StatusCode::INTERNAL_SERVER_ERROR, why.into())
             }
         }
+    }
+
+    /// The issuer, and the key set's URI: on the issuer's host, where it is not configured. None if they have to be derived, and cannot.
+    fn addresses(&self, asked: Asked<'_>) -> Option<(String, String)> {
+        let DiscoverySettings {
+            issuer, jwks_uri, ..
+        } = &self.settings;
+        let (issuer, origin) = match issuer {
+            Some(issuer) => (issuer.as_str().to_owned(), issuer.origin().to_owned()),
+            None => {
+                let origin = self.origin(asked)?;
+                (origin.clone(), origin)
+            }
+        };
+        let jwks_uri = jwks_uri.as_ref().map_or_else(
+            || format!("{origin}{}", self.key_set),
+            |uri| uri.as_str().to_owned(),
+        );
+        Some((issuer, jwks_uri))
     }
 
     /// Scheme and host under which the caller came.
@@ -131,9 +134,4 @@ impl Pages for Discovery {
             Page::json(self.keys.now().set.json().to_owned()).kept_for_an_hour()
         })
     }
-}
-
-fn no_host() -> Page {
-    let why = "a host header that names a host is needed\n";
-    Page::text(StatusCode::BAD_REQUEST, why.into())
 }

@@ -5,9 +5,9 @@ use super::{
     JwtSettings, Listen, LogSettings, OidcSettings, Settings, TlsFiles,
 };
 use crate::{
-    configuration::Configuration,
+    configuration::{Configuration, JwksValidator},
     fault::{Review, excerpt},
-    flags::{Flags, JwtFlags, OidcFlags},
+    flags::{Flags, JwtFlags, Mode, OidcFlags},
     uri::{PathPrefix, PublicUri},
 };
 use spiffe::{SpiffeId, TrustDomain};
@@ -27,7 +27,7 @@ pub(super) fn identity(
     SpiffeId::new(format!("spiffe://{domain}/ns/{namespace}/{APP_ID}"))
 }
 
-/// The settings, or faults.
+/// The settings, or faults. Everything is looked at, also behind what is a fault.
 pub(super) fn judge(
     flags: Flags,
     configuration: Configuration,
@@ -38,68 +38,21 @@ pub(super) fn judge(
         .app_trust_domain
         .as_deref()
         .and_then(|name| domain("spec.accessControl.trustDomain", name, review));
-    if let Some(domain) = &trust_domain {
-        review.take("NAMESPACE", identity(domain, &flags.namespace));
-    }
-    let ttl = configuration.workload_ttl.unwrap_or(DEFAULT_WORKLOAD_TTL);
-    within(
-        "spec.mtls.workloadCertTTL",
-        ttl,
-        SHORTEST_LIFE,
-        LONGEST_LIFE,
-        review,
-    );
-    let skew = configuration.clock_skew.unwrap_or(DEFAULT_CLOCK_SKEW);
-    within(
-        "spec.mtls.allowedClockSkew",
-        skew,
-        Duration::ZERO,
-        LONGEST_SKEW,
-        review,
-    );
-    let admission = Admission::of(flags.mode, configuration.jwks);
-    if admission.is_insecure() {
-        review.warn("INSECURE", "no token validator is configured, so whoever reaches the port gets a certificate for any app that it names; configure spec.mtls.tokenValidators");
-    }
-    let folder = &flags.credentials;
-    let jwt = jwt(&flags.jwt, folder, review);
+    let (workload_ttl, clock_skew) = spans(&configuration, review);
+    let admission = admission(flags.mode, configuration.jwks, review);
+    let jwt = jwt(&flags.jwt, &flags.credentials, review);
     let oidc = oidc(&flags.oidc, &flags.jwt, review);
-    let listen = |place, address: &str, port, review: &mut Review| {
-        review.take(place, Listen::new(address, port))
-    };
-    let ca = listen(
-        "--listen-address",
-        &flags.listen_address,
-        flags.port,
-        review,
-    );
-    let healthz = listen(
-        "--healthz-listen-address",
-        &flags.healthz_listen_address,
-        flags.healthz_port,
-        review,
-    );
-    let metrics = listen(
-        "--metrics-listen-address",
-        &flags.metrics_listen_address,
-        flags.metrics_port,
-        review,
-    );
+    let [listen, healthz, metrics] = listens(&flags, review);
     Some(Settings {
         mode: flags.mode,
         trust_domain: trust_domain?,
-        namespace: flags.namespace,
         app_trust_domain,
-        credentials: Credentials {
-            ca: folder.join(&flags.ca_filename),
-            certificate: folder.join(&flags.certificate_filename),
-            key: folder.join(&flags.key_filename),
-            folder: flags.credentials,
-        },
-        workload_ttl: ttl,
-        clock_skew: skew,
+        credentials: credentials(&flags),
+        namespace: flags.namespace,
+        workload_ttl,
+        clock_skew,
         admission,
-        listen: ca?,
+        listen: listen?,
         healthz: healthz?,
         metrics: metrics.filter(|_| flags.enable_metrics),
         jwt,
@@ -114,8 +67,68 @@ pub(super) fn judge(
     })
 }
 
-/// The flag's, or else the configuration's.
+fn spans(configuration: &Configuration, review: &mut Review) -> (Duration, Duration) {
+    let ttl = configuration.workload_ttl.unwrap_or(DEFAULT_WORKLOAD_TTL);
+    let place = "spec.mtls.workloadCertTTL";
+    within(place, ttl, SHORTEST_LIFE, LONGEST_LIFE, review);
+    let skew = configuration.clock_skew.unwrap_or(DEFAULT_CLOCK_SKEW);
+    let place = "spec.mtls.allowedClockSkew";
+    within(place, skew, Duration::ZERO, LONGEST_SKEW, review);
+    (ttl, skew)
+}
+
+fn admission(mode: Mode, jwks: Option<JwksValidator>, review: &mut Review) -> Admission {
+    let admission = Admission::of(mode, jwks);
+    if admission.is_insecure() {
+        review.warn(
+            "INSECURE",
+            "no token validator is configured, so whoever reaches the port gets a certificate for any app that it names; configure spec.mtls.tokenValidators",
+        );
+    }
+    admission
+}
+
+fn credentials(flags: &Flags) -> Credentials {
+    let folder = &flags.credentials;
+    Credentials {
+        folder: folder.clone(),
+        ca: folder.join(&flags.ca_filename),
+        certificate: folder.join(&flags.certificate_filename),
+        key: folder.join(&flags.key_filename),
+    }
+}
+
+/// Where the CA, the health page and the metrics are.
+fn listens(flags: &Flags, review: &mut Review) -> [Option<Listen>; 3] {
+    [
+        ("--listen-address", &flags.listen_address, flags.port),
+        (
+            "--healthz-listen-address",
+            &flags.healthz_listen_address,
+            flags.healthz_port,
+        ),
+        (
+            "--metrics-listen-address",
+            &flags.metrics_listen_address,
+            flags.metrics_port,
+        ),
+    ]
+    .map(|(place, address, port)| review.take(place, Listen::new(address, port)))
+}
+
+/// The control plane's, which makes an identity with its namespace.
 fn trust_domain(
+    flags: &Flags,
+    configuration: &Configuration,
+    review: &mut Review,
+) -> Option<TrustDomain> {
+    let domain = named_domain(flags, configuration, review)?;
+    review.take("NAMESPACE", identity(&domain, &flags.namespace))?;
+    Some(domain)
+}
+
+/// The flag's, or else the configuration's.
+fn named_domain(
     flags: &Flags,
     configuration: &Configuration,
     review: &mut Review,
@@ -165,6 +178,18 @@ fn jwt(flags: &JwtFlags, folder: &Path, review: &mut Review) -> Option<JwtSettin
         }
         return None;
     }
+    check_jwt(flags, review);
+    Some(JwtSettings {
+        key: folder.join(&flags.key_filename),
+        jwks: folder.join(&flags.jwks_filename),
+        issuer: flags.issuer.clone(),
+        algorithm: flags.algorithm,
+        key_id: flags.key_id.clone(),
+        ttl: flags.ttl,
+    })
+}
+
+fn check_jwt(flags: &JwtFlags, review: &mut Review) {
     within("--jwt-ttl", flags.ttl, SHORTEST_LIFE, LONGEST_LIFE, review);
     for (place, text) in [
         ("--jwt-issuer", &flags.issuer),
@@ -194,14 +219,6 @@ fn jwt(flags: &JwtFlags, folder: &Path, review: &mut Review) -> Option<JwtSettin
             );
         }
     }
-    Some(JwtSettings {
-        key: folder.join(&flags.key_filename),
-        jwks: folder.join(&flags.jwks_filename),
-        issuer: flags.issuer.clone(),
-        algorithm: flags.algorithm,
-        key_id: flags.key_id.clone(),
-        ttl: flags.ttl,
-    })
 }
 
 fn oidc(flags: &OidcFlags, jwt: &JwtFlags, review: &mut Review) -> Option<OidcSettings> {
