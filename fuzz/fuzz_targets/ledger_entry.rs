@@ -87,6 +87,7 @@ impl Fields {
                 tbs: self.octets.into(),
                 signature: Vec::new().into(),
                 lineage_start: time,
+                bundle: None,
             }
             .into(),
             1 => Refused {

@@ -5,11 +5,14 @@
 
 use crate::{
     der::{self, DerError, Reader, tag},
-    guard::Checked,
+    guard::{self, Checked},
     key::{KeyError, PublicKey, SignatureAlgorithm},
-    name,
+    name::{self, DistinguishedName},
+    oid,
+    profile::Profile,
     scheme::{Scheme, SchemeError},
 };
+use spiffe::SpiffeId;
 use thiserror::Error;
 
 /// The longest request that is looked at, in octets.
@@ -86,8 +89,7 @@ fn public_key(info: &[u8]) -> Result<PublicKey, CsrError> {
     Ok(PublicKey::from_spki(spki.raw)?)
 }
 
-/// A certificationRequestInfo for a key of our own: no name, no attributes. With it, a CA's key
-/// goes through the same door as everyone's.
+/// A certificationRequestInfo for a key of our own. With it, a CA's key goes through the same door as everyone's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OwnRequest {
     info: Vec<u8>,
@@ -95,10 +97,49 @@ pub struct OwnRequest {
 }
 
 impl OwnRequest {
-    /// Made from nothing but the key, so that there is nothing to check: safe to sign.
+    /// Made from nothing but the key, without name and attributes, so that there is nothing to check: safe to sign.
     #[must_use]
     pub fn for_key(key: &PublicKey) -> Checked<Self> {
-        let info = der::sequence(&[&[tag::INTEGER, 1, 0], name::EMPTY, key.spki(), &[0xa0, 0]]);
+        Self::with_attributes(key, name::EMPTY, &[])
+    }
+
+    /// For somebody else's CA, which is to make an issuer of this key: asks for what [`Profile::Issuer`] has, so that whoever copies the
+    /// requested extensions makes one that is accepted back. Made from nothing but our own: safe to sign.
+    #[must_use]
+    pub fn for_issuer(
+        key: &PublicKey,
+        subject: &DistinguishedName,
+        trust_domain: &SpiffeId,
+    ) -> Checked<Self> {
+        let extensions = der::sequence(&[
+            &extension(
+                oid::value::BASIC_CONSTRAINTS,
+                true,
+                &Profile::Issuer.basic_constraints(),
+            ),
+            &extension(oid::value::KEY_USAGE, true, &Profile::Issuer.key_usage()),
+            &extension(
+                oid::value::SUBJECT_KEY_ID,
+                false,
+                &der::encode(tag::OCTET_STRING, &key.key_id()),
+            ),
+            &extension(
+                oid::value::SUBJECT_ALT_NAME,
+                false,
+                &guard::identity_alone(trust_domain),
+            ),
+        ]);
+        let request = der::sequence(&[
+            &der::encode(tag::OID, oid::value::EXTENSION_REQUEST),
+            &der::encode(tag::SET, &extensions),
+        ]);
+        Self::with_attributes(key, &subject.to_der(), &request)
+    }
+
+    fn with_attributes(key: &PublicKey, subject: &[u8], attributes: &[u8]) -> Checked<Self> {
+        let attributes = der::encode(tag::context_constructed(0), attributes);
+        let version = [tag::INTEGER, 1, 0];
+        let info = der::sequence(&[&version, subject, key.spki(), &attributes]);
         Checked::derived(Self {
             info,
             algorithm: key.kind().signature_algorithm(),
@@ -122,10 +163,60 @@ impl OwnRequest {
     }
 }
 
+/// An Extension (RFC 5280 §4.1); `critical` is left out where it is false.
+fn extension(oid: &[u8], critical: bool, value: &[u8]) -> Vec<u8> {
+    let critical: &[u8] = if critical {
+        &[tag::BOOLEAN, 1, 0xff]
+    } else {
+        &[]
+    };
+    der::sequence(&[
+        &der::encode(tag::OID, oid),
+        critical,
+        &der::encode(tag::OCTET_STRING, value),
+    ])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::key::tests::{p256, spki};
+
+    #[test]
+    fn an_issuers_request_asks_for_what_the_guard_would_let_pass() {
+        let key = p256(7);
+        let subject = DistinguishedName {
+            organization: "example.org".into(),
+            common_name: "Credence issuer".into(),
+        };
+        let domain = SpiffeId::new("spiffe://example.org").unwrap();
+        let own = OwnRequest::for_issuer(&key, &subject, &domain);
+        let der = own.with_signature(&[1]);
+        assert_eq!(CertificationRequest::split(&der).unwrap().public_key, key);
+        let mut info = Reader::new(der::single(own.info(), tag::SEQUENCE).unwrap().value);
+        assert_eq!(info.any().unwrap().value, [0]);
+        assert_eq!(info.any().unwrap().raw, subject.to_der());
+        assert_eq!(info.any().unwrap().raw, key.spki());
+        let attribute = info.any().unwrap().value;
+        let mut attribute = Reader::new(der::single(attribute, tag::SEQUENCE).unwrap().value);
+        assert_eq!(
+            attribute.any().unwrap().value,
+            oid::value::EXTENSION_REQUEST
+        );
+        let extensions = crate::tbs::read_extensions(attribute.any().unwrap().value).unwrap();
+        let asked: Vec<_> = extensions.iter().map(|e| (e.oid, e.critical)).collect();
+        assert_eq!(
+            asked,
+            [
+                (oid::value::BASIC_CONSTRAINTS, true),
+                (oid::value::KEY_USAGE, true),
+                (oid::value::SUBJECT_KEY_ID, false),
+                (oid::value::SUBJECT_ALT_NAME, false),
+            ]
+        );
+        assert_eq!(extensions[0].value, Profile::Issuer.basic_constraints());
+        assert_eq!(extensions[3].value, guard::identity_alone(&domain));
+    }
 
     fn good() -> Vec<u8> {
         OwnRequest::for_key(&p256(7)).with_signature(&[1, 2, 3])

@@ -5,6 +5,7 @@ use crate::{
     guard::{Checked, TbsCertList, TbsCertificate},
     key::PublicKey,
 };
+use std::sync::Arc;
 use thiserror::Error;
 
 /// Why a key did not sign.
@@ -78,4 +79,22 @@ pub trait Custody: Send + Sync {
     /// # Errors
     /// If the key fails.
     fn sign_own_request(&self, request: &Checked<OwnRequest>) -> Result<Vec<u8>, CustodyError>;
+}
+
+impl<T: Custody + ?Sized> Custody for Arc<T> {
+    fn public_key(&self) -> &PublicKey {
+        (**self).public_key()
+    }
+
+    fn sign_certificate(&self, tbs: &Checked<TbsCertificate>) -> Result<Vec<u8>, CustodyError> {
+        (**self).sign_certificate(tbs)
+    }
+
+    fn sign_crl(&self, list: &Checked<TbsCertList>) -> Result<Vec<u8>, CustodyError> {
+        (**self).sign_crl(list)
+    }
+
+    fn sign_own_request(&self, request: &Checked<OwnRequest>) -> Result<Vec<u8>, CustodyError> {
+        (**self).sign_own_request(request)
+    }
 }

@@ -5,6 +5,7 @@
 //! values.
 
 pub mod certificate;
+pub mod chain;
 pub mod crl;
 pub mod csr;
 pub mod custody;

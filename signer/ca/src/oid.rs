@@ -10,6 +10,10 @@ pub mod value {
     pub const SUBJECT_KEY_ID: &[u8] = &[0x55, 0x1d, 0x0e];
     /// keyUsage, RFC 5280 §4.2.1.3
     pub const KEY_USAGE: &[u8] = &[0x55, 0x1d, 0x0f];
+    /// nameConstraints, RFC 5280 §4.2.1.10
+    pub const NAME_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 0x1e];
+    /// certificatePolicies, RFC 5280 §4.2.1.4
+    pub const CERTIFICATE_POLICIES: &[u8] = &[0x55, 0x1d, 0x20];
     /// subjectAltName, RFC 5280 §4.2.1.6
     pub const SUBJECT_ALT_NAME: &[u8] = &[0x55, 0x1d, 0x11];
     /// basicConstraints, RFC 5280 §4.2.1.9
@@ -22,6 +26,8 @@ pub mod value {
     pub const REASON_CODE: &[u8] = &[0x55, 0x1d, 0x15];
     /// extKeyUsage, RFC 5280 §4.2.1.12
     pub const EXTENDED_KEY_USAGE: &[u8] = &[0x55, 0x1d, 0x25];
+    /// extensionRequest, RFC 2985 §5.4.2
+    pub const EXTENSION_REQUEST: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x0e];
     /// id-kp-serverAuth, RFC 5280 §4.2.1.12
     pub const SERVER_AUTH: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x01];
     /// id-kp-clientAuth, RFC 5280 §4.2.1.12

@@ -15,7 +15,7 @@ const LONGEST: usize = 20;
 pub struct SerialError;
 
 /// A positive serial number of at most 20 octets (RFC 5280 §4.1.2.2).
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Serial(Vec<u8>);
 
 impl Serial {

@@ -1,10 +1,15 @@
 //! What can be typed.
 
+mod ca;
 mod policy;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
+pub(crate) use ca::{
+    CaCommand, CaRunArguments, ForceArguments, ForceCommand, RevokeArguments, Target,
+    TokenArguments, TokenCommand,
+};
 pub(crate) use policy::{
     CheckArguments, ExplainArguments, ImportArguments, PolicyCommand, TestArguments, peer,
 };
@@ -17,7 +22,9 @@ Exit codes:
   3  the configuration, a policy or a file of cases is wrong; every fault is listed
   4  the state folder, a key, certificate, passphrase or token cannot be used
   5  a socket cannot be had: in use, or its folder is not there
-  6  a policy decides otherwise than `credence policy test` expects";
+  6  a policy decides otherwise than `credence policy test` expects
+  7  `credence ca expiry`: something needs attention; `credence ca force`: it would break something
+  8  no CA answers on the administration socket, or it refused the order";
 
 /// SPIFFE workload identity for Envoy.
 ///
@@ -62,6 +69,14 @@ pub(crate) enum LogFormat {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Run a CA on the network, and look after it.
+    #[command(subcommand)]
+    Ca(CaCommand),
+    /// Revoke a certificate, or every certificate of an identity: it is renewed no more.
+    Revoke(RevokeArguments),
+    /// Make join tokens.
+    #[command(subcommand)]
+    Token(TokenCommand),
     /// Run a CA and an agent in one process: everything two Envoys need to trust each other.
     Dev(DevArguments),
     /// Look at certificates.

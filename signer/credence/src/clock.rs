@@ -50,3 +50,13 @@ impl credence_ledger::port::Clock for Clocks {
         self.started.elapsed()
     }
 }
+
+impl credence_service::clock::Clock for Clocks {
+    fn wall(&self) -> SystemTime {
+        self.wall.now()
+    }
+
+    fn steady(&self) -> Duration {
+        self.started.elapsed()
+    }
+}

@@ -9,7 +9,7 @@ use crate::{
     local_ca::LocalCa,
     log,
     record::Record,
-    signing,
+    signals, signing,
 };
 use credence_agent::{Agent, Limits as AgentLimits, Workload};
 use credence_ca::{dns::DnsName, validity::Time};
@@ -21,8 +21,7 @@ use credence_host::{
     state::{StateFolder, StoredCa},
 };
 use spiffe::SpiffeId;
-use std::{fs, future::Future, path::Path, sync::Arc};
-use tokio::signal::unix::{SignalKind, signal};
+use std::{fs, path::Path, sync::Arc};
 use tracing::info;
 
 /// Runs until it is told to stop.
@@ -87,7 +86,7 @@ async fn serve(
     signer: Arc<Signer>,
     clock: WallClock,
 ) -> Result<(), Failure> {
-    let told = told_to_stop()?;
+    let told = signals::told_to_stop()?;
     let reloads = tokio::spawn(signing::reload_when_told(Arc::clone(&signer))?);
     let workloads = identities.iter().map(workload).collect();
     let agent = Agent::bind(workloads, upstream, Arc::new(clock), AgentLimits::default())?;
@@ -163,17 +162,4 @@ fn renew_issuer(
     state.replace_issuer(&issuer)?;
     info!(issuer_ends = %issuer.validity().not_after, "the issuer's certificate was renewed");
     Ok(StoredCa { issuer, ..ca })
-}
-
-/// Resolves at SIGINT or SIGTERM.
-fn told_to_stop() -> Result<impl Future<Output = ()> + Send, Failure> {
-    let failed = |e| Failure::Start("signal handling", e);
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
-    Ok(async move {
-        tokio::select! {
-            _ = interrupt.recv() => info!("SIGINT: stopping"),
-            _ = terminate.recv() => info!("SIGTERM: stopping"),
-        }
-    })
 }

@@ -12,6 +12,10 @@ use credence_ledger::{
     sqlite::{OpenError, ReadError},
 };
 use credence_policy_import::Problem;
+use credence_service::{
+    admin::{AdminError, ClientError},
+    server::StartError,
+};
 use std::{error::Error, io, path::PathBuf, process::ExitCode};
 use thiserror::Error;
 
@@ -56,6 +60,20 @@ pub(crate) enum Failure {
     NoPkcs11,
     #[error(transparent)]
     Agent(#[from] AgentError),
+    #[error(transparent)]
+    Ca(#[from] StartError),
+    #[error(transparent)]
+    AdminSocket(#[from] AdminError),
+    #[error(transparent)]
+    Admin(#[from] ClientError),
+    #[error("attestor {0}")]
+    Attestor(String),
+    #[error("the CA answered with {0:?}, which is no answer to this: is it of another version?")]
+    Unexpected(&'static str),
+    #[error("nothing was done: --yes does it all the same")]
+    NotForced,
+    #[error("{0} things need attention")]
+    Due(usize),
     #[error("the {0} could not be started")]
     Start(&'static str, #[source] io::Error),
     #[error("--log-level: {0}")]
@@ -84,7 +102,20 @@ impl Failure {
             #[cfg(not(feature = "pkcs11"))]
             Self::NoPkcs11 => 3,
             Self::Agent(AgentError::Socket(_) | AgentError::SharedSocket(_)) => 5,
+            Self::Ca(
+                StartError::State(_)
+                | StartError::NotACa { .. }
+                | StartError::Key(_)
+                | StartError::Ledger(_)
+                | StartError::Read(_)
+                | StartError::Lifecycle(_),
+            ) => 4,
+            Self::Ca(StartError::Bind { .. } | StartError::Loopback(_)) | Self::AdminSocket(_) => 5,
             Self::NotAsExpected { .. } => 6,
+            Self::NotForced | Self::Due(_) => 7,
+            Self::Admin(_) | Self::Unexpected(_) => 8,
+            Self::Attestor(_) => 3,
+            Self::Ca(_) => 1,
             Self::Unreadable(..)
             | Self::BadInput(..)
             | Self::Founding(_)

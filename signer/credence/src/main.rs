@@ -3,6 +3,7 @@
 //! This is the edge: configuration, commands, sockets and the only clock. What is decided is
 //! decided in the crates below it.
 
+mod ca;
 mod cli;
 mod clock;
 mod config;
@@ -15,15 +16,19 @@ mod local_ca;
 mod log;
 mod policy;
 mod record;
+mod signals;
 mod signing;
 
 use clap::Parser as _;
-use cli::{CertCommand, Cli, Command};
+use cli::{CertCommand, Cli, Command, TokenCommand};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let outcome = match cli.command {
+        Command::Ca(command) => ca::run(&command, &cli.log),
+        Command::Revoke(arguments) => ca::revoke(&arguments),
+        Command::Token(TokenCommand::Create(arguments)) => ca::token(&arguments),
         Command::Dev(arguments) => dev::run(&arguments, &cli.log),
         Command::Cert(CertCommand::Inspect(arguments)) => inspect::run(&arguments),
         Command::Policy(command) => policy::run(&command),

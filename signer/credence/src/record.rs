@@ -160,6 +160,7 @@ impl Record {
             signature: signature.to_vec().into(),
             // the configuration says it anew each time
             lineage_start: now,
+            bundle: None,
         };
         drafts.push(Entry::new(now, issued).into());
         self.ledger.append(drafts).await?;

@@ -15,7 +15,7 @@ use credence_ca::{
     serial::Serial,
     validity::{self, Time, Validity, ValidityError},
 };
-use spiffe::SpiffeId;
+use spiffe::{SpiffeId, TrustDomain};
 use std::{sync::Arc, time::Duration};
 use thiserror::Error;
 
@@ -98,7 +98,7 @@ pub struct Order<'a> {
 /// A certificate as its holder gets it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IssuedSvid {
-    /// DER, leaf first, then the issuer; without the root.
+    /// DER, leaf first, then the issuer and those above it; without the root.
     pub chain: Vec<Vec<u8>>,
     /// The roots to trust, DER.
     pub bundle: Vec<Vec<u8>>,
@@ -117,9 +117,11 @@ pub struct IssuedSvid {
 pub struct Authority<K> {
     signer: Arc<Signer>,
     root: CaCertificate,
+    above: Vec<CaCertificate>,
     issuer: CaCertificate,
     issuer_key: K,
     trust_domain: SpiffeId,
+    further: Vec<TrustDomain>,
     templates: DnsTemplates,
 }
 
@@ -137,9 +139,11 @@ impl<K: Custody> Authority<K> {
         Self {
             signer,
             root,
+            above: Vec::new(),
             issuer,
             issuer_key,
             trust_domain,
+            further: Vec::new(),
             templates: DnsTemplates::default(),
         }
     }
@@ -148,6 +152,19 @@ impl<K: Custody> Authority<K> {
     #[must_use]
     pub fn with_dns_templates(self, templates: DnsTemplates) -> Self {
         Self { templates, ..self }
+    }
+
+    /// The same CA, which issues for workloads of these trust domains too. Who trusts its root trusts it for all of them: Dapr's CA is
+    /// such a one.
+    #[must_use]
+    pub fn with_further_trust_domains(self, further: Vec<TrustDomain>) -> Self {
+        Self { further, ..self }
+    }
+
+    /// The same CA, whose issuer is not right below the root: these are between them, the nearest to the issuer first.
+    #[must_use]
+    pub fn with_intermediates(self, above: Vec<CaCertificate>) -> Self {
+        Self { above, ..self }
     }
 
     /// Issues an X.509-SVID for `identity`, which has been authenticated, and for the key that
@@ -189,13 +206,15 @@ impl<K: Custody> Authority<K> {
             permitted_dns_names: &permitted,
             subject: None,
             subject_key: request.public_key(),
-            validity: validity::plan(now, order.life, Some(self.issuer.validity()))?,
+            validity: self.plan(order.life, now)?,
             serial: draw_serial()?,
             issuer: Issuer::Ca(&self.issuer),
         };
         let leaf = self.signer.mint(&self.issuer_key, &request, &issuance)?;
+        let cas = [&self.issuer].into_iter().chain(&self.above);
+        let chain = cas.map(|ca| ca.der().to_vec());
         Ok(IssuedSvid {
-            chain: vec![leaf.der, self.issuer.der().to_vec()],
+            chain: [leaf.der].into_iter().chain(chain).collect(),
             bundle: vec![self.root.der().to_vec()],
             serial: issuance.serial,
             validity: issuance.validity,
@@ -216,6 +235,19 @@ impl<K: Custody> Authority<K> {
         &self.issuer
     }
 
+    /// Within the validity of every certificate above it: nobody is helped by a leaf that outlives its chain.
+    fn plan(&self, life: Duration, now: Time) -> Result<Validity, ValidityError> {
+        let above = self.above.iter().chain([&self.root]);
+        let whole =
+            above
+                .map(CaCertificate::validity)
+                .fold(self.issuer.validity(), |whole, validity| Validity {
+                    not_before: whole.not_before.max(validity.not_before),
+                    not_after: whole.not_after.min(validity.not_after),
+                });
+        validity::plan(now, life, Some(whole))
+    }
+
     /// What the templates grant, then what the order adds; none twice.
     fn permitted_dns_names(&self, order: &Order<'_>) -> Vec<DnsName> {
         let mut names = self.templates.grant(order.identity);
@@ -228,7 +260,8 @@ impl<K: Custody> Authority<K> {
     }
 
     fn check_identity(&self, identity: &SpiffeId) -> Result<(), IssueError> {
-        if identity.trust_domain() != self.trust_domain.trust_domain() {
+        let domain = identity.trust_domain();
+        if domain != self.trust_domain.trust_domain() && !self.further.contains(domain) {
             return Err(IssueError::ForeignIdentity(identity.clone()));
         }
         if identity.path().is_empty() {

@@ -4,6 +4,7 @@ use crate::{
     authority::{IssueError, draw_serial},
     custody::{Custodian, NewKey, Role, SigningKey},
     possession::ProvenRequest,
+    sandbox::ModuleDigest,
     signer::Signer,
 };
 use credence_ca::{
@@ -45,6 +46,30 @@ pub struct Founding {
     pub issuer: CaPair,
 }
 
+/// A CA's certificate that was just made, and what it was made of.
+#[derive(Debug, Clone)]
+pub struct Certified {
+    /// The certificate.
+    pub certificate: CaCertificate,
+    /// The request for it, DER.
+    pub csr: Vec<u8>,
+    /// Its subject.
+    pub subject: DistinguishedName,
+    /// The module that proposed it.
+    pub module: ModuleDigest,
+}
+
+/// A CA's key and certificate, both just made.
+#[derive(Debug)]
+pub struct Made {
+    /// The certificate.
+    pub certified: Certified,
+    /// The key.
+    pub key: SigningKey,
+    /// The key's file, PKCS#8 PEM; none if the key is in a token.
+    pub key_pem: Option<Zeroizing<String>>,
+}
+
 /// Makes a root and an issuer for a trust domain, with keys of this custodian's.
 ///
 /// # Errors
@@ -55,49 +80,68 @@ pub fn found(
     trust_domain: &SpiffeId,
     now: Time,
 ) -> Result<Founding, IssueError> {
-    let root_key = custodian.make(Role::Root)?;
-    let root = certify_root(signer, trust_domain, &root_key.key, now)?;
-    let issuer_key = custodian.make(Role::Issuer)?;
-    let issuer = certify_issuer(
-        signer,
-        trust_domain,
-        (&root, &root_key.key),
-        &issuer_key.key,
-        now,
-    )?;
+    let root = make_root(signer, custodian, trust_domain, ROOT_LIFE, now)?;
+    let above = (&root.certified.certificate, &root.key as &dyn Custody);
+    let issuer = make_issuer(signer, custodian, trust_domain, above, ISSUER_LIFE, now)?;
     Ok(Founding {
-        root: pair(root, root_key),
-        issuer: pair(issuer, issuer_key),
+        root: root.into(),
+        issuer: issuer.into(),
     })
 }
 
-fn pair(certificate: CaCertificate, new: NewKey) -> CaPair {
-    CaPair {
-        certificate,
-        key: new.key,
-        key_pem: new.file,
+impl From<Made> for CaPair {
+    fn from(made: Made) -> Self {
+        Self {
+            certificate: made.certified.certificate,
+            key: made.key,
+            key_pem: made.key_pem,
+        }
     }
 }
 
-fn certify_root(
+/// Makes a key and a root's certificate.
+///
+/// # Errors
+/// If the module, the guard, the custodian or the system's randomness fails.
+pub fn make_root(
     signer: &Signer,
+    custodian: &Custodian,
     trust_domain: &SpiffeId,
-    key: &SigningKey,
+    life: Duration,
     now: Time,
-) -> Result<CaCertificate, IssueError> {
-    let csr = key.sign_own_request(&OwnRequest::for_key(key.public_key()))?;
-    let request = ProvenRequest::prove(&csr)?;
-    let issuance = Issuance {
+) -> Result<Made, IssueError> {
+    let new = custodian.make(Role::Root)?;
+    let plan = Plan {
         profile: Profile::Root,
-        identity: trust_domain,
-        permitted_dns_names: &[],
-        subject: Some(&name(trust_domain, "root", key.public_key())),
-        subject_key: request.public_key(),
-        validity: validity::plan(now, ROOT_LIFE, None)?,
-        serial: draw_serial()?,
-        issuer: Issuer::Itself,
+        role: Role::Root,
+        life,
+        now,
     };
-    read_back(&signer.mint(key, &request, &issuance)?.der)
+    let certified = certify(signer, trust_domain, None, &new.key, &plan)?;
+    Ok(made(new, certified))
+}
+
+/// Makes a key and an issuer's certificate below a root.
+///
+/// # Errors
+/// If the module, the guard, the custodian or the root's key fails, or the root is not valid now.
+pub fn make_issuer(
+    signer: &Signer,
+    custodian: &Custodian,
+    trust_domain: &SpiffeId,
+    root: (&CaCertificate, &dyn Custody),
+    life: Duration,
+    now: Time,
+) -> Result<Made, IssueError> {
+    let new = custodian.make(Role::Issuer)?;
+    let plan = Plan {
+        profile: Profile::Issuer,
+        role: Role::Issuer,
+        life,
+        now,
+    };
+    let certified = certify(signer, trust_domain, Some(root), &new.key, &plan)?;
+    Ok(made(new, certified))
 }
 
 /// Certifies an issuer's key, new or not, by the root.
@@ -111,23 +155,69 @@ pub fn certify_issuer(
     key: &SigningKey,
     now: Time,
 ) -> Result<CaCertificate, IssueError> {
+    let plan = Plan {
+        profile: Profile::Issuer,
+        role: Role::Issuer,
+        life: ISSUER_LIFE,
+        now,
+    };
+    let above = (root, root_key as &dyn Custody);
+    Ok(certify(signer, trust_domain, Some(above), key, &plan)?.certificate)
+}
+
+fn made(new: NewKey, certified: Certified) -> Made {
+    Made {
+        certified,
+        key: new.key,
+        key_pem: new.file,
+    }
+}
+
+struct Plan {
+    profile: Profile,
+    role: Role,
+    life: Duration,
+    now: Time,
+}
+
+/// By the CA above, or by itself if there is none.
+fn certify(
+    signer: &Signer,
+    trust_domain: &SpiffeId,
+    above: Option<(&CaCertificate, &dyn Custody)>,
+    key: &SigningKey,
+    plan: &Plan,
+) -> Result<Certified, IssueError> {
     let csr = key.sign_own_request(&OwnRequest::for_key(key.public_key()))?;
     let request = ProvenRequest::prove(&csr)?;
+    let subject = name(trust_domain, plan.role.name(), key.public_key());
     let issuance = Issuance {
-        profile: Profile::Issuer,
+        profile: plan.profile,
         identity: trust_domain,
         permitted_dns_names: &[],
-        subject: Some(&name(trust_domain, "issuer", key.public_key())),
+        subject: Some(&subject),
         subject_key: request.public_key(),
-        validity: validity::plan(now, ISSUER_LIFE, Some(root.validity()))?,
+        validity: validity::plan(
+            plan.now,
+            plan.life,
+            above.map(|(certificate, _)| certificate.validity()),
+        )?,
         serial: draw_serial()?,
-        issuer: Issuer::Ca(root),
+        issuer: above.map_or(Issuer::Itself, |(certificate, _)| Issuer::Ca(certificate)),
     };
-    read_back(&signer.mint(root_key, &request, &issuance)?.der)
+    let signing = above.map_or(key as &dyn Custody, |(_, key)| key);
+    let minted = signer.mint(signing, &request, &issuance)?;
+    let (certificate, module) = (read_back(&minted.der)?, minted.module);
+    Ok(Certified {
+        certificate,
+        csr,
+        subject,
+        module,
+    })
 }
 
 /// A name of its own for each key, so that two roots are never taken for each other.
-fn name(trust_domain: &SpiffeId, role: &str, key: &PublicKey) -> DistinguishedName {
+pub(crate) fn name(trust_domain: &SpiffeId, role: &str, key: &PublicKey) -> DistinguishedName {
     let id = hex(&key.key_id());
     let short = id.get(..8).unwrap_or(&id);
     DistinguishedName {

@@ -33,6 +33,15 @@ use zeroize::Zeroizing;
 
 const LABEL: &str = "PRIVATE KEY";
 const ENCRYPTED: &str = "ENCRYPTED PRIVATE KEY";
+/// RFC 5915 §4
+const SEC1: &str = "EC PRIVATE KEY";
+/// OpenSSL's for RFC 8017 §A.1.2
+const PKCS1: &str = "RSA PRIVATE KEY";
+/// What OpenSSL writes before an [`SEC1`] key: the curve, which the key has too.
+const EC_PARAMETERS: [&[u8]; 2] = [
+    b"-----BEGIN EC PARAMETERS-----",
+    b"-----END EC PARAMETERS-----",
+];
 
 /// Why a key file is not taken. Never says anything of what is in it.
 #[derive(Debug, Error)]
@@ -43,6 +52,9 @@ pub enum KeyFileError {
     /// Not one PEM block of a PKCS#8 key.
     #[error("{} is not one PEM block labelled {LABEL} or {ENCRYPTED} (PKCS#8)", .0.display())]
     NotPem(PathBuf),
+    /// Not one PEM block of a key in any form that other tools write.
+    #[error("{} is not one PEM block labelled {LABEL}, {ENCRYPTED}, {SEC1} or {PKCS1}; `openssl pkcs8 -topk8` makes one of other forms", .0.display())]
+    NotForeignPem(PathBuf),
     /// Encrypted, and there is no passphrase.
     #[error("{} is encrypted, and no passphrase is configured ([custody] passphrase_file or passphrase_fd)", .0.display())]
     NeedsPassphrase(PathBuf),
@@ -55,6 +67,15 @@ pub enum KeyFileError {
     /// Not a key of an accepted kind.
     #[error("{} holds no P-256, P-384, Ed25519 or RSA (2048 to 4096 bits) private key in PKCS#8", .0.display())]
     NotAKey(PathBuf),
+}
+
+/// How a key is written.
+#[derive(Debug, Clone, Copy)]
+enum Form {
+    Pkcs8,
+    Encrypted,
+    Sec1,
+    Pkcs1,
 }
 
 enum Pair {
@@ -85,20 +106,54 @@ impl FileKey {
         let text = private_file::read_secret(path)?;
         let (label, contents) =
             decode(&text).ok_or_else(|| KeyFileError::NotPem(path.to_path_buf()))?;
-        let is_encrypted = match label {
-            LABEL => Some(false),
-            ENCRYPTED => Some(true),
-            _ => None,
+        let form = match label {
+            LABEL => Form::Pkcs8,
+            ENCRYPTED => Form::Encrypted,
+            _ => return Err(KeyFileError::NotPem(path.to_path_buf())),
         };
-        let pkcs8 = match (is_encrypted, passphrase) {
-            (None, _) => return Err(KeyFileError::NotPem(path.to_path_buf())),
-            (Some(false), None) => contents,
-            (Some(true), Some(passphrase)) => decrypt(&contents, passphrase)
-                .ok_or_else(|| KeyFileError::NotOpened(path.to_path_buf()))?,
-            (Some(true), None) => return Err(KeyFileError::NeedsPassphrase(path.to_path_buf())),
-            (Some(false), Some(_)) => return Err(KeyFileError::NotEncrypted(path.to_path_buf())),
+        Self::open(path, form, &contents, passphrase)
+    }
+
+    /// Takes a key that other tools wrote, also as SEC1 or PKCS#1. `path` is for messages.
+    ///
+    /// # Errors
+    /// If it is no key of an accepted kind, or is encrypted without a passphrase to open it, or not encrypted though there is one.
+    pub fn from_foreign(
+        path: &Path,
+        text: &[u8],
+        passphrase: Option<&Secret>,
+    ) -> Result<Self, KeyFileError> {
+        let not_pem = || KeyFileError::NotForeignPem(path.to_path_buf());
+        let (label, contents) = decode(without_ec_parameters(text)).ok_or_else(not_pem)?;
+        let form = match label {
+            LABEL => Form::Pkcs8,
+            ENCRYPTED => Form::Encrypted,
+            SEC1 => Form::Sec1,
+            PKCS1 => Form::Pkcs1,
+            _ => return Err(not_pem()),
         };
-        Self::from_pkcs8(&pkcs8).ok_or_else(|| KeyFileError::NotAKey(path.to_path_buf()))
+        Self::open(path, form, &contents, passphrase)
+    }
+
+    fn open(
+        path: &Path,
+        form: Form,
+        contents: &[u8],
+        passphrase: Option<&Secret>,
+    ) -> Result<Self, KeyFileError> {
+        let path = || path.to_path_buf();
+        let pair = match (form, passphrase) {
+            (Form::Encrypted, Some(passphrase)) => Pair::from_pkcs8(
+                &decrypt(contents, passphrase).ok_or_else(|| KeyFileError::NotOpened(path()))?,
+            ),
+            (Form::Encrypted, None) => return Err(KeyFileError::NeedsPassphrase(path())),
+            (_, Some(_)) => return Err(KeyFileError::NotEncrypted(path())),
+            (Form::Pkcs8, None) => Pair::from_pkcs8(contents),
+            (Form::Sec1, None) => Pair::from_sec1(contents),
+            (Form::Pkcs1, None) => RsaKeyPair::from_der(contents).ok().map(Pair::Rsa),
+        };
+        pair.and_then(Self::from_pair)
+            .ok_or_else(|| KeyFileError::NotAKey(path()))
     }
 
     /// Makes a new key; with it, what is to be stored, encrypted if there is a passphrase.
@@ -110,7 +165,8 @@ impl FileKey {
         passphrase: Option<&Secret>,
     ) -> Result<(Self, Zeroizing<String>), CustodyError> {
         let pkcs8 = new_pkcs8(kind)?;
-        let key = Self::from_pkcs8(&pkcs8)
+        let key = Pair::from_pkcs8(&pkcs8)
+            .and_then(Self::from_pair)
             .ok_or_else(|| CustodyError::Failed("a new key could not be read back".into()))?;
         let text = match passphrase {
             None => encode(LABEL, &pkcs8),
@@ -119,8 +175,7 @@ impl FileKey {
         Ok((key, text))
     }
 
-    fn from_pkcs8(pkcs8: &[u8]) -> Option<Self> {
-        let pair = Pair::from_pkcs8(pkcs8)?;
+    fn from_pair(pair: Pair) -> Option<Self> {
         let public = PublicKey::from_spki(&pair.spki()?).ok()?;
         Some(Self { pair, public })
     }
@@ -152,6 +207,17 @@ impl Pair {
             .map(Self::Ecdsa)
             .or_else(|| Ed25519KeyPair::from_pkcs8(pkcs8).ok().map(Self::Ed25519))
             .or_else(|| RsaKeyPair::from_pkcs8(pkcs8).ok().map(Self::Rsa))
+    }
+
+    /// RFC 5915. The library would take PKCS#8 here too, which another label is for.
+    fn from_sec1(sec1: &[u8]) -> Option<Self> {
+        if Self::from_pkcs8(sec1).is_some() {
+            return None;
+        }
+        let ecdsa = |algorithm| EcdsaKeyPair::from_private_key_der(algorithm, sec1).ok();
+        ecdsa(&ECDSA_P256_SHA256_ASN1_SIGNING)
+            .or_else(|| ecdsa(&ECDSA_P384_SHA384_ASN1_SIGNING))
+            .map(Self::Ecdsa)
     }
 
     fn spki(&self) -> Option<Vec<u8>> {
@@ -227,6 +293,19 @@ fn decode(text: &[u8]) -> Option<(&str, Zeroizing<Vec<u8>>)> {
     let mut contents = Zeroizing::new(Vec::with_capacity(block.remaining_len()));
     block.decode_to_end(&mut contents).ok()?;
     Some((block.type_label(), contents))
+}
+
+/// What follows the curve's block, if one comes first.
+fn without_ec_parameters(text: &[u8]) -> &[u8] {
+    let [begin, end] = EC_PARAMETERS;
+    let rest = text.trim_ascii_start();
+    if !rest.starts_with(begin) {
+        return text;
+    }
+    rest.windows(end.len())
+        .position(|window| window == end)
+        .and_then(|at| rest.get(at + end.len()..))
+        .map_or(text, <[u8]>::trim_ascii_start)
 }
 
 /// Without copies that nobody wipes.

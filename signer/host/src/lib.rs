@@ -1,6 +1,8 @@
 //! The sandbox, proof of possession, key custody and the store.
 
+pub mod authorities;
 pub mod authority;
+pub mod chain;
 pub mod custody;
 pub mod founding;
 pub mod key_file;

@@ -75,6 +75,12 @@ pub fn signed_by(certificate: &CaCertificate, issuer: &PublicKey) -> bool {
     })
 }
 
+/// Whether this is a signature of `key` over `message`, by this scheme.
+#[must_use]
+pub fn verifies(scheme: Scheme, key: &PublicKey, message: &[u8], signature: &[u8]) -> bool {
+    verify(scheme, key, message, signature).is_ok()
+}
+
 /// Whether this is a signature of `key` over `message`, by the algorithm that Credence signs with.
 #[cfg(feature = "pkcs11")]
 pub(crate) fn is_own_signature(key: &PublicKey, message: &[u8], signature: &[u8]) -> bool {

@@ -59,15 +59,46 @@ impl FileError {
     }
 }
 
+/// Who besides its owner may read a secret's file. Nobody else may ever write it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Readers {
+    /// Nobody: mode 0600 or stricter.
+    #[default]
+    Nobody,
+    /// Its group: as `fsGroup` makes the files of a Kubernetes volume.
+    Group,
+    /// Anyone who gets to the folder: as a Kubernetes volume has it without a `defaultMode`, where the pod is what separates.
+    Anyone,
+}
+
+impl Readers {
+    /// The bits that a mode must not have.
+    fn forbidden(self) -> u32 {
+        match self {
+            Self::Nobody => 0o077,
+            Self::Group => 0o027,
+            Self::Anyone => 0o022,
+        }
+    }
+}
+
 /// Reads a file that only its owner may touch.
 ///
 /// # Errors
 /// If it is missing, exposed to others, too long or cannot be read.
 pub fn read_secret(path: &Path) -> Result<Zeroizing<Vec<u8>>, FileError> {
+    read_secret_of(path, Readers::Nobody)
+}
+
+/// Reads a secret that these may read too. A link is followed: the mode that counts is that of the file which it leads to.
+///
+/// # Errors
+/// If it is missing, exposed to others than those, too long or cannot be read.
+pub fn read_secret_of(path: &Path, readers: Readers) -> Result<Zeroizing<Vec<u8>>, FileError> {
     let file = File::open(path).map_err(FileError::io(path, "read"))?;
     let metadata = file.metadata().map_err(FileError::io(path, "read"))?;
     let mode = metadata.permissions().mode() & 0o7777;
-    if mode & 0o077 != 0 {
+    if mode & readers.forbidden() != 0 {
         return Err(FileError::Exposed {
             path: path.to_path_buf(),
             mode,
@@ -160,6 +191,31 @@ mod tests {
                 "{error}"
             );
             assert!(!error.contains("secret"));
+        }
+    }
+
+    #[test]
+    fn nobody_else_may_write_a_secret_whoever_reads_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("key");
+        write_new(&path, b"secret").unwrap();
+        for (mode, nobody, group, anyone) in [
+            (0o600, true, true, true),
+            (0o400, true, true, true),
+            (0o640, false, true, true),
+            (0o660, false, false, false),
+            (0o644, false, false, true),
+            (0o646, false, false, false),
+        ] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            for (readers, good) in [
+                (Readers::Nobody, nobody),
+                (Readers::Group, group),
+                (Readers::Anyone, anyone),
+            ] {
+                let found = read_secret_of(&path, readers).is_ok();
+                assert_eq!(found, good, "{mode:o} {readers:?}");
+            }
         }
     }
 

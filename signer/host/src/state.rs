@@ -4,6 +4,7 @@
 //! STATE/lock            held while a daemon runs
 //! STATE/ca/root.pem     the trust anchor          STATE/ca/root.key
 //! STATE/ca/issuer.pem   what signs leaves         STATE/ca/issuer.key
+//! STATE/authorities/    roots and issuers of a CA that changes them: [`crate::authorities`]
 //! STATE/ledger.db       what was issued           STATE/ledger.key
 //! ```
 //! The `.key` files below `ca` are not there if the keys are in a token.
@@ -70,8 +71,11 @@ pub enum StateError {
         /// What is wrong with it.
         source: CertificateError,
     },
+    /// A file of ours that says what none says.
+    #[error("{} is damaged: restore a backup", .0.display())]
+    Damaged(PathBuf),
     /// Not exactly one certificate.
-    #[error("{} is not one PEM block labelled CERTIFICATE", .0.display())]
+    #[error("{} is not PEM with as many CERTIFICATE blocks as it should have", .0.display())]
     NotPem(PathBuf),
     /// A key and a certificate that do not belong together.
     #[error("{} does not belong to {}: their public keys differ", .key.display(), .certificate.display())]
@@ -141,6 +145,12 @@ impl StateFolder {
             path: path.to_path_buf(),
             _lock: lock(path)?,
         })
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// The CA in it, with the keys that this custodian holds; none if there is none yet.
@@ -228,14 +238,14 @@ impl StateFolder {
     }
 }
 
-fn certificate_pem(certificate: &CaCertificate) -> String {
+pub(crate) fn certificate_pem(certificate: &CaCertificate) -> String {
     pem::encode_config(
         &pem::Pem::new("CERTIFICATE", certificate.der()),
         pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF),
     )
 }
 
-fn folder(path: &Path, action: &'static str) -> impl FnOnce(io::Error) -> StateError {
+pub(crate) fn folder(path: &Path, action: &'static str) -> impl FnOnce(io::Error) -> StateError {
     let path = path.to_path_buf();
     move |source| StateError::Folder {
         path,
@@ -244,7 +254,7 @@ fn folder(path: &Path, action: &'static str) -> impl FnOnce(io::Error) -> StateE
     }
 }
 
-fn make(path: &Path) -> Result<(), StateError> {
+pub(crate) fn make(path: &Path) -> Result<(), StateError> {
     match DirBuilder::new().mode(0o700).create(path) {
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
         made => made.map_err(folder(path, "made")),
@@ -286,14 +296,21 @@ fn load_pair(
 }
 
 fn load_certificate(path: &Path) -> Result<CaCertificate, StateError> {
+    let [certificate] = <[CaCertificate; 1]>::try_from(certificates(path)?)
+        .map_err(|_| StateError::NotPem(path.to_path_buf()))?;
+    Ok(certificate)
+}
+
+/// Every certificate in a file of PEM blocks, and nothing else.
+pub(crate) fn certificates(path: &Path) -> Result<Vec<CaCertificate>, StateError> {
     let text = private_file::read_public(path)?;
-    let block = pem::parse_many(text)
-        .ok()
-        .and_then(|blocks| <[pem::Pem; 1]>::try_from(blocks).ok())
-        .map(|[block]| block)
-        .filter(|block| block.tag() == "CERTIFICATE")
-        .ok_or_else(|| StateError::NotPem(path.to_path_buf()))?;
-    CaCertificate::from_der(block.contents()).map_err(|source| StateError::Certificate {
+    let blocks = pem::parse_many(text).map_err(|_| StateError::NotPem(path.to_path_buf()))?;
+    if blocks.is_empty() || blocks.iter().any(|block| block.tag() != "CERTIFICATE") {
+        return Err(StateError::NotPem(path.to_path_buf()));
+    }
+    let read = |block: &pem::Pem| CaCertificate::from_der(block.contents());
+    let read: Result<_, _> = blocks.iter().map(read).collect();
+    read.map_err(|source| StateError::Certificate {
         path: path.to_path_buf(),
         source,
     })

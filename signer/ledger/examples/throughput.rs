@@ -1,10 +1,11 @@
 //! What an entry costs, and whether that depends on how many there are.
 //!
-//! usage: throughput FOLDER [SIZE...]
+//! usage: throughput [--slim] FOLDER [SIZE...]
 //!
 //! Fills a ledger in FOLDER to each SIZE (10, 100000 and 1000000 if none is given) and measures
 //! there: entries a second with group commit, durable and volatile, wall clock and CPU time of
-//! this whole process, for each entry.
+//! this whole process, for each entry. With `--slim`, entries are as short as they can be: for more
+//! of them than a disk has room for.
 
 #![allow(
     clippy::unwrap_used,
@@ -16,8 +17,10 @@
 #[path = "../tests/common/mod.rs"]
 mod common;
 
-use common::{RealClock, authority, beginning, entry, issued_to, options};
+use common::{RealClock, at, authority, beginning, entry, issued_to, options};
 use credence_ledger::{
+    entry::{Asker, Issued},
+    octets::Digest,
     port::{Append, Clock, Draft},
     sqlite::{About, Durability, Ledger, Options, Query},
 };
@@ -32,11 +35,15 @@ const MEASURED: u64 = 40_000;
 const AT_ONCE: usize = 256;
 
 fn main() {
-    let mut arguments = std::env::args().skip(1);
+    let mut arguments = std::env::args().skip(1).peekable();
+    let draft: fn(u64) -> Draft = match arguments.next_if(|first| first == "--slim") {
+        Some(_) => slim,
+        None => draft,
+    };
     let folder = PathBuf::from(
         arguments
             .next()
-            .expect("usage: throughput FOLDER [SIZE...]"),
+            .expect("usage: throughput [--slim] FOLDER [SIZE...]"),
     );
     let mut sizes: Vec<u64> = arguments.map(|size| size.parse().unwrap()).collect();
     if sizes.is_empty() {
@@ -47,9 +54,9 @@ fn main() {
     println!("rows        mode      entries/s   µs/entry   cpu µs/entry   entries/commit");
     let mut next = 0;
     for size in sizes {
-        next = fill(&path, next, size);
+        next = fill(&path, next, size, draft);
         for durability in [Durability::Durable, Durability::Volatile] {
-            next = measure(&path, next, size, durability, &*clock);
+            next = measure(&path, next, (size, draft), durability, &*clock);
         }
     }
     lookups(&path, next, &*clock);
@@ -70,7 +77,29 @@ fn draft(number: u64) -> Draft {
     entry(number, issued_to(number, &identity, number)).into()
 }
 
-fn fill(path: &Path, from: u64, size: u64) -> u64 {
+/// The same identities and serial numbers, and next to nothing else.
+fn slim(number: u64) -> Draft {
+    let identity = format!("spiffe://example.org/ns/shop/sa/{number:x}");
+    let issued = Issued {
+        asker: Asker::default(),
+        csr: Vec::new().into(),
+        identity,
+        profile: "x509-svid".into(),
+        permitted_dns_names: Vec::new(),
+        subject: None,
+        not_before: at(number),
+        not_after: at(number + 3600),
+        serial: common::serial(number),
+        issuer: None,
+        module: Digest::of(common::MODULE),
+        tbs: Vec::new().into(),
+        signature: Vec::new().into(),
+        lineage_start: at(number),
+    };
+    entry(number, issued).into()
+}
+
+fn fill(path: &Path, from: u64, size: u64, draft: fn(u64) -> Draft) -> u64 {
     let ledger = open(path, Durability::Volatile);
     ledger.append_blocking(beginning()).unwrap();
     let mut number = from;
@@ -84,7 +113,13 @@ fn fill(path: &Path, from: u64, size: u64) -> u64 {
     number
 }
 
-fn measure(path: &Path, from: u64, size: u64, durability: Durability, clock: &dyn Clock) -> u64 {
+fn measure(
+    path: &Path,
+    from: u64,
+    (size, draft): (u64, fn(u64) -> Draft),
+    durability: Durability,
+    clock: &dyn Clock,
+) -> u64 {
     let ledger = open(path, durability);
     // Made before: signing is not what is measured.
     let drafts: Vec<_> = (from..from + MEASURED).map(draft).collect();

@@ -59,6 +59,13 @@ impl Origin {
         &self.0
     }
 
+    /// The trust domain in it; all of it if another hand made it.
+    #[must_use]
+    pub fn trust_domain(&self) -> &str {
+        let parts = self.0.split_once("/credence-ledger/");
+        parts.map_or(&self.0, |(trust_domain, _)| trust_domain)
+    }
+
     /// Whether it is a ledger of this trust domain.
     #[must_use]
     pub fn is_of(&self, trust_domain: &str) -> bool {

@@ -114,6 +114,12 @@ impl CheckpointKey {
         &self.name
     }
 
+    /// The public key.
+    #[must_use]
+    pub fn public(&self) -> [u8; 32] {
+        self.key.to_bytes()
+    }
+
     /// The four octets that stand before each of its signatures.
     fn id(&self) -> [u8; 4] {
         let Digest([a, b, c, d, ..]) = Digest::of_parts(&[

@@ -258,10 +258,6 @@ fn identities_are_found_across_segments() {
     query.after = first.next;
     assert_eq!(seqs(&first), [1]);
     assert_eq!(seqs(&reader.list(&query).unwrap()), [17_003]);
-    assert_eq!(
-        reader.lineage_start("spiffe://example.org/rare").unwrap(),
-        Some(at(40_000))
-    );
     // More of one than are looked at for a page: the page is short, and goes on.
     let many = Query {
         kinds: vec![Kind::ISSUED],
@@ -297,11 +293,9 @@ fn a_daemon_learns_what_it_has_to_know() {
     {
         ledger.append_blocking(vec![entry.into()]).unwrap();
     }
-    let mut renewed = issued_to(50, &identity(1), 100);
-    renewed.lineage_start = at(1);
-    common::sign(&mut renewed);
+    let later = issued_to(50, &identity(1), 100);
     ledger
-        .append_blocking(vec![entry(100, renewed).into()])
+        .append_blocking(vec![entry(100, later).into()])
         .unwrap();
     let reader = ledger.reader().unwrap();
     let live = |seconds| {
@@ -319,11 +313,6 @@ fn a_daemon_learns_what_it_has_to_know() {
     assert_eq!(revoked[0].subject, Subject::Serial(serial(1)));
     assert_eq!(revoked[1].subject, Subject::Identity(identity(3)));
     assert_eq!((revoked[1].time, &revoked[1].by), (at(4), &By::Uid(0)));
-    assert_eq!(reader.lineage_start(&identity(1)).unwrap(), Some(at(1)));
-    assert_eq!(
-        reader.lineage_start("spiffe://example.org/x").unwrap(),
-        None
-    );
     let token = Digest::of(b"secret");
     assert!(!reader.tokens(at(0)).unwrap()[0].used);
     assert_eq!(reader.tokens(at(901)).unwrap(), []);

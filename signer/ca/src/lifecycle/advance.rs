@@ -40,9 +40,7 @@ impl State {
     /// A backup that nobody reported: holders know more than this state.
     fn notice_lost_history(&mut self, holders: Option<&Holders>) {
         let noticed = gate::lost_history(self.view(holders)).is_some();
-        let observed = self.watch.observed();
-        let quiet = self.quiet.is_some_and(|quiet| observed < quiet.until);
-        if noticed && !quiet {
+        if noticed && self.quiet_left().is_zero() {
             self.quieten(QuietWhy::LostHistory, Duration::ZERO);
         }
     }

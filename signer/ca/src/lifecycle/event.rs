@@ -67,7 +67,8 @@ pub enum Event {
         /// The issuer.
         issuer: IssuerCertificate,
     },
-    /// A root that signs nothing here, and that leaves out there chain to: it is trusted until none can any more.
+    /// A root that signs nothing here, and that leaves out there chain to: it is trusted until none can any more. The next root may be
+    /// one, where a backup knows nothing of its activation.
     ImportAnchor {
         /// The root.
         root: RootCertificate,
@@ -250,6 +251,16 @@ pub enum Refused {
     /// There is nothing to withdraw or force.
     #[error("no root is on its way")]
     NoRoot,
+    /// It may have been active in the time that is not known.
+    #[error(
+        "root {id} may have been active after what was restored or taken over, and leaves below it may be out there: it can be withdrawn in {} s", .left.as_secs()
+    )]
+    MayHaveSigned {
+        /// The root.
+        id: CertificateId,
+        /// How long such leaves may live.
+        left: Duration,
+    },
     /// There is no certificate yet.
     #[error("the root's certificate has not been made yet")]
     NotMade,

@@ -137,7 +137,7 @@ fn ledger(view: View<'_>) -> Option<Hold> {
 /// After a takeover or a restore, a leaf's longest life has passed.
 fn quiet(view: View<'_>) -> Option<Hold> {
     let quiet = view.state.quiet?;
-    let left = quiet.until.since(view.state.watch.observed());
+    let left = view.state.quiet_left();
     (!left.is_zero()).then_some(Hold::Quiet {
         why: quiet.why,
         left,

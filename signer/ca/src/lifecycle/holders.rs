@@ -38,6 +38,14 @@ impl HolderId {
     }
 }
 
+impl HolderId {
+    /// Of where a leaf is used, if all that tells it apart is the leaf.
+    #[must_use]
+    pub fn of_leaf(serial: &Serial) -> Self {
+        Self(serial.to_string())
+    }
+}
+
 impl fmt::Display for HolderId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

@@ -59,11 +59,26 @@ impl State {
         life: Duration,
     ) -> Result<(), Refused> {
         self.check_ledger()?;
+        if let Some(coming) = self.next_root.and_then(|next| next.coming().copied())
+            && coming.root.id == root.id
+        {
+            return self.found_out_there(coming, life);
+        }
         self.check_room_for_a_root()?;
         self.check_unknown(root.id)?;
         self.check_lives(root.id, root.validity, Duration::ZERO)?;
         check_foreign(life)?;
         self.begin_retiring(root, Cause::Ordered);
+        self.quieten(QuietWhy::TakenOver, life);
+        Ok(())
+    }
+
+    /// The next root, as this state has it, has signed leaves already: it belongs into the bundle at once.
+    fn found_out_there(&mut self, coming: Coming, life: Duration) -> Result<(), Refused> {
+        check_foreign(life)?;
+        if let Some(NextRoot::Prepared(_)) = self.next_root {
+            self.distribute(coming, Cause::Ordered);
+        }
         self.quieten(QuietWhy::TakenOver, life);
         Ok(())
     }

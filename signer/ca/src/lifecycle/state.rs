@@ -231,6 +231,13 @@ impl State {
         self.hint.longest(self.watch.observed())
     }
 
+    /// For how long no gate opens, since it is not known who holds what.
+    pub(super) fn quiet_left(&self) -> Duration {
+        let observed = self.watch.observed();
+        self.quiet
+            .map_or(Duration::ZERO, |quiet| quiet.until.since(observed))
+    }
+
     /// How long both clocks have to run in step until a new time is believed.
     pub(super) fn patience(&self) -> Duration {
         self.longest_leaf_life() + self.refresh_hint() * 3 + self.settings.terms().clock_skew

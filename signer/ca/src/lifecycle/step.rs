@@ -95,7 +95,9 @@ impl State {
 
     fn withdraw_root(&mut self) -> Result<(), Refused> {
         self.check_ledger()?;
-        let next = self.next_root.take().ok_or(Refused::NoRoot)?;
+        let next = self.next_root.ok_or(Refused::NoRoot)?;
+        self.check_signed_nothing(&next)?;
+        self.next_root = None;
         let coming = next.coming().copied();
         if let Some(coming) = coming {
             self.retire_root(coming.root);
@@ -105,6 +107,18 @@ impl State {
         self.record_root(id, Phase::Retired, Cause::Ordered);
         self.publish();
         Ok(())
+    }
+
+    /// What is restored may be older than this root's activation.
+    fn check_signed_nothing(&self, next: &NextRoot) -> Result<(), Refused> {
+        let left = self.quiet_left();
+        match next.coming() {
+            Some(coming) if !left.is_zero() => Err(Refused::MayHaveSigned {
+                id: coming.root.id,
+                left,
+            }),
+            _ => Ok(()),
+        }
     }
 
     fn rotate_issuer(&mut self) -> Result<(), Refused> {

@@ -115,6 +115,28 @@ fn an_anchor_is_trusted_until_no_leaf_can_chain_to_it() {
     assert_eq!(ca.state.bundle().roots, [id("A")]);
 }
 
+/// The backup is from before it was distributed: now leaves below it are out there.
+#[test]
+fn a_root_that_the_backup_has_as_the_next_one_is_trusted_at_once_when_it_is_out_there() {
+    let mut ca = Ca::new();
+    let coming = root("B", START + 100, 50_000);
+    ca.tell(Event::ImportRoot {
+        root: coming,
+        issuer: None,
+    });
+    ca.tell(Event::Restored);
+    assert_eq!(ca.state.bundle().roots, [id("A")]);
+    let out_there = Event::ImportAnchor {
+        root: coming,
+        longest_leaf_life: secs(LEAF),
+    };
+    ca.tell(out_there.clone());
+    assert_eq!(ca.state.bundle().roots, [id("A"), id("B")]);
+    assert!(ca.shut().contains(&"quiet"));
+    ca.tell(out_there);
+    assert_eq!(ca.state.bundle().roots, [id("A"), id("B")]);
+}
+
 #[test]
 fn a_ca_that_takes_anothers_place_begins_with_shut_gates() {
     let pair = Active {

@@ -1,7 +1,7 @@
 //! What operators order, twice, too late or by force.
 
 use crate::{
-    ca::{Ca, HINT, LEAF, START, id, issuer, root},
+    ca::{Ca, HINT, LEAF, SKEW, START, id, issuer, root, secs},
     gates::{rotated, rotating},
 };
 use credence_ca::lifecycle::{
@@ -44,6 +44,31 @@ fn a_root_that_is_withdrawn_leaves_the_bundle_and_never_comes_back() {
     assert_eq!(ca.refused(again), Refused::Known(coming.id));
     ca.tell(Event::RotateRoot);
     assert!(ca.distributing());
+}
+
+/// The backup is from before its activation: leaves below it are out there.
+#[test]
+fn a_root_that_may_have_signed_before_a_restore_is_not_withdrawn_until_its_leaves_have_ended() {
+    let mut ca = rotating();
+    let coming = ca.state.next_root().unwrap().coming().unwrap().root;
+    ca.tell(Event::Restored);
+    let left = secs(LEAF + SKEW);
+    let refused = Refused::MayHaveSigned {
+        id: coming.id,
+        left,
+    };
+    assert_eq!(ca.refused(Event::WithdrawRoot), refused);
+    assert!(ca.state.bundle().roots.contains(&coming.id));
+    // One that has no certificate yet has signed nothing.
+    let mut other = Ca::new();
+    other.stuck = |_| true;
+    other.tell(Event::RotateRoot);
+    other.tell(Event::Restored);
+    other.tell(Event::WithdrawRoot);
+    ca.leaf("daprd", Learns::AtStart);
+    ca.pass(LEAF + SKEW);
+    ca.tell(Event::WithdrawRoot);
+    assert_eq!(ca.state.bundle().roots, [id("A")]);
 }
 
 /// What was made for an order that was withdrawn is not taken for the next one.

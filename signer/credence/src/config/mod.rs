@@ -1,5 +1,6 @@
 //! The configuration of `credence dev`: parsed whole or not at all, every fault told at once.
 
+pub(crate) mod ca;
 mod custody;
 mod dns;
 mod raw;

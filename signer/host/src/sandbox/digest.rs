@@ -15,6 +15,13 @@ impl ModuleDigest {
         Self(Sha256::digest(module).into())
     }
 
+    /// From what `Display` writes.
+    #[must_use]
+    pub fn from_hex(text: &str) -> Option<Self> {
+        let id: credence_ca::lifecycle::CertificateId = text.parse().ok()?;
+        Some(Self(id.sha256()))
+    }
+
     /// Its octets.
     #[must_use]
     pub fn octets(&self) -> &[u8; 32] {

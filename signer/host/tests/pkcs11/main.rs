@@ -11,6 +11,7 @@
     reason = "a test that cannot go on has to fail loudly"
 )]
 
+mod chain;
 mod keys;
 mod sessions;
 mod support;

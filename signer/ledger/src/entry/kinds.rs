@@ -94,6 +94,9 @@ pub struct Issued {
     #[cbor(with = "octets::time")]
     #[serde(serialize_with = "octets::time::serialize")]
     pub lineage_start: Time,
+    /// The name of the trust bundle that went along with it, if one did.
+    #[n(14)]
+    pub bundle: Option<String>,
 }
 
 /// An authenticated caller was refused.

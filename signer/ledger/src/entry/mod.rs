@@ -4,6 +4,7 @@
 //! seconds since 1970, and what the kind has, a map with numbered fields. Numbers and fields are
 //! never used anew. docs/ledger.md has them all.
 
+mod certificate;
 mod kinds;
 
 pub use kinds::{

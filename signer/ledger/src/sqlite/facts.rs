@@ -31,6 +31,10 @@ pub struct LiveLeaf {
     pub issuer: Option<Digest>,
     /// When its lineage of renewals began.
     pub lineage_start: Time,
+    /// Where it was asked for.
+    pub frontend: String,
+    /// The name of the trust bundle that went along with it.
+    pub bundle: Option<String>,
 }
 
 impl LiveLeaf {
@@ -44,6 +48,8 @@ impl LiveLeaf {
             not_after: entry.not_after,
             issuer: entry.issuer,
             lineage_start: entry.lineage_start,
+            frontend: entry.asker.frontend,
+            bundle: entry.bundle,
         }
     }
 }
@@ -122,24 +128,28 @@ impl Reader {
         Ok(out)
     }
 
-    /// When the present lineage of an identity's certificates began: as its latest certificate
-    /// has it. Nothing if it has none, or none that still counts.
+    /// When the lineage of renewals began that this very certificate belongs to: the one with this
+    /// serial number whose DER has this SHA-256. Nothing if it is not on record, or not any more.
+    ///
+    /// By certificate and not by identity: who holds a stolen key gains nothing from its owner's
+    /// proving itself anew.
     ///
     /// # Errors
     /// If it cannot be read.
-    pub fn lineage_start(&self, identity: &str) -> Result<Option<Time>, ReadError> {
+    pub fn lineage_of(
+        &self,
+        serial: &Serial,
+        certificate: &Digest,
+    ) -> Result<Option<Time>, ReadError> {
         let mut query = Query {
-            about: Some(About::Identity(identity.to_owned())),
             kinds: vec![Kind::ISSUED],
-            limit: 1,
-            ..Query::default()
+            ..Query::about(About::Serial(serial.clone()))
         };
         loop {
             let page = self.list(&query)?;
-            if let Some(Event::Issued(issued)) =
-                page.records.into_iter().next().map(|r| r.entry.event)
-            {
-                return Ok(Some(issued.lineage_start));
+            let is = |record: &Record| lineage(&record.entry.event, certificate);
+            if let Some(start) = page.records.iter().find_map(is) {
+                return Ok(Some(start));
             }
             match page.next {
                 Some(_) => query.after = page.next,
@@ -229,4 +239,12 @@ impl Reader {
             }
         }
     }
+}
+
+fn lineage(event: &Event, certificate: &Digest) -> Option<Time> {
+    let Event::Issued(issued) = event else {
+        return None;
+    };
+    let whole = issued.certificate().ok()?;
+    (Digest::of(&whole) == *certificate).then_some(issued.lineage_start)
 }

@@ -2,6 +2,7 @@
 
 use super::{
     ReadError, Reader, Record,
+    cursor::Cursor,
     reader::{PRESENT, SELECT, row},
 };
 use crate::{
@@ -53,13 +54,6 @@ impl Order {
             Self::Oldest => ("ASC", ">"),
         }
     }
-}
-
-/// Where a page ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Cursor {
-    by: i64,
-    seq: u64,
 }
 
 /// Which entries. All that is given has to hold.

@@ -7,7 +7,7 @@ use crate::{
     octets::Digest,
 };
 use credence_ca::tbs::Tbs;
-use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
+use std::collections::{BTreeMap, btree_map::Entry};
 
 /// The port to the objects that a store keeps.
 pub trait Objects {
@@ -30,7 +30,10 @@ pub trait Signatures {
 
 /// The port to what runs signing modules.
 pub trait Replay {
-    /// Takes a module, before the first certificate that it made.
+    /// Whether it still has this module; it may keep as many as it likes.
+    fn has_module(&self, digest: &Digest) -> bool;
+
+    /// Takes a module that it has not, before a certificate that it made.
     ///
     /// # Errors
     /// If it cannot be run; in words.
@@ -46,7 +49,6 @@ pub trait Replay {
 #[derive(Default)]
 pub(super) struct Certificates {
     issuers: BTreeMap<Digest, Vec<u8>>,
-    modules: BTreeSet<Digest>,
 }
 
 impl Certificates {
@@ -60,9 +62,7 @@ impl Certificates {
         match event {
             Event::Issued(issued) => self.issued(issued, checks, objects, report),
             Event::CaAdded(added) => fetch(objects, &added.certificate).map(drop),
-            Event::ModuleTaken(taken) if !self.modules.contains(&taken.module) => {
-                fetch(objects, &taken.module).map(drop)
-            }
+            Event::ModuleTaken(taken) => fetch(objects, &taken.module).map(drop),
             _ => Ok(()),
         }
     }
@@ -84,7 +84,7 @@ impl Certificates {
             report.signatures = report.signatures.saturating_add(1);
         }
         if let Some(replay) = &mut checks.replay {
-            self.take_module(issued, &mut **replay, objects)?;
+            take_module(issued, &mut **replay, objects)?;
             let issuer = self.issuer(issued, objects)?;
             let tbs = replay.again(issued, issuer).map_err(Wrong::Replay)?;
             if tbs != issued.tbs.0 {
@@ -105,22 +105,20 @@ impl Certificates {
         };
         Ok(Some(octets))
     }
+}
 
-    fn take_module(
-        &mut self,
-        issued: &Issued,
-        replay: &mut dyn Replay,
-        objects: &dyn Objects,
-    ) -> Result<(), Wrong> {
-        if !self.modules.contains(&issued.module) {
-            let octets = fetch(objects, &issued.module)?;
-            replay
-                .module(&issued.module, &octets)
-                .map_err(Wrong::Replay)?;
-            self.modules.insert(issued.module);
-        }
-        Ok(())
+fn take_module(
+    issued: &Issued,
+    replay: &mut dyn Replay,
+    objects: &dyn Objects,
+) -> Result<(), Wrong> {
+    if replay.has_module(&issued.module) {
+        return Ok(());
     }
+    let octets = fetch(objects, &issued.module)?;
+    replay
+        .module(&issued.module, &octets)
+        .map_err(Wrong::Replay)
 }
 
 /// An object, if it is what its name says.

@@ -174,6 +174,7 @@ pub fn issued_to(number: u64, identity: &str, start: u64) -> Issued {
         tbs: Vec::new().into(),
         signature: Vec::new().into(),
         lineage_start: at(start),
+        bundle: None,
     };
     sign(&mut issued);
     issued
@@ -224,6 +225,10 @@ pub struct TestReplay {
 }
 
 impl Replay for TestReplay {
+    fn has_module(&self, digest: &Digest) -> bool {
+        self.modules > 0 && *digest == Digest::of(MODULE)
+    }
+
     fn module(&mut self, _: &Digest, octets: &[u8]) -> Result<(), String> {
         self.modules += 1;
         (octets == MODULE).then_some(()).ok_or("another".into())

@@ -1,0 +1,157 @@
+//! `credence ca run`.
+
+use super::attestors;
+use crate::{
+    cli::{CaRunArguments, LogArguments},
+    clock::{Clocks, WallClock},
+    config::ca::{CaConfig, EndpointConfig},
+    custodian,
+    failure::Failure,
+    log, signals, signing,
+};
+use credence_daemon::frontend::{DaprTerms, Validators};
+use credence_ledger::sqlite::{Durability, Options};
+use credence_service::{
+    admin::AdminSocket,
+    clock::Shared,
+    lifecycle::Beginning,
+    plan::{BundleEndpoint, IstioTerms, Plan},
+    server::Server,
+    serving::Own,
+};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
+use spiffe::TrustDomain;
+use std::{collections::BTreeSet, fs, path::Path, sync::Arc};
+use tokio::sync::watch;
+use tracing::{info, warn};
+
+/// Runs until it is told to stop.
+///
+/// # Errors
+/// If it cannot start.
+pub(super) fn run(arguments: &CaRunArguments, log: &LogArguments) -> Result<(), Failure> {
+    log::start(log)?;
+    let config = read_config(&arguments.config)?;
+    let plan = plan(&config)?;
+    let signer = Arc::clone(&plan.signer);
+    tokio::runtime::Runtime::new()
+        .map_err(|e| Failure::Start("async runtime", e))?
+        .block_on(serve(plan, &config, signer))
+}
+
+async fn serve(
+    plan: Plan,
+    config: &CaConfig,
+    signer: Arc<credence_host::signer::Signer>,
+) -> Result<(), Failure> {
+    let told = signals::told_to_stop()?;
+    let reloads = tokio::spawn(signing::reload_when_told(Arc::clone(&signer))?);
+    let server = Server::start(plan).await?;
+    let addresses = server.addresses();
+    let admin = AdminSocket::bind(&config.admin_socket)?;
+    let (stop, mut stopping) = watch::channel(());
+    let administration = tokio::spawn(admin.run(server.operator(), async move {
+        let _ = stopping.changed().await;
+    }));
+    info!(grpc = %addresses.grpc, monitor = %addresses.monitor, bundle_endpoint = ?addresses.bundle_endpoint, admin = %config.admin_socket.display(), "ready");
+    server.run(told).await;
+    drop(stop);
+    let _ = administration.await;
+    reloads.abort();
+    signing::log_counts(&signer);
+    info!("stopped");
+    Ok(())
+}
+
+fn read_config(path: &Path) -> Result<CaConfig, Failure> {
+    let text = fs::read_to_string(path).map_err(|e| Failure::Unreadable(path.to_path_buf(), e))?;
+    let absolute =
+        std::path::absolute(path).map_err(|e| Failure::Unreadable(path.to_path_buf(), e))?;
+    let folder = absolute.parent().unwrap_or(Path::new("/"));
+    CaConfig::parse(&text, folder).map_err(|faults| Failure::Config(path.to_path_buf(), faults))
+}
+
+fn plan(config: &CaConfig) -> Result<Plan, Failure> {
+    let prepared = attestors::prepare(config)?;
+    let signer = Arc::new(signing::open(config.signer.clone())?);
+    let custodian = custodian::open(&config.custody)?;
+    let bundle_endpoint = config.bundle_endpoint.as_ref().map(endpoint).transpose()?;
+    if config.ledger_volatile {
+        warn!(
+            "ledger.volatile: entries are not waited for until they are on disk; for measuring only"
+        );
+    }
+    Ok(Plan {
+        trust_domain: config.trust_domain.clone(),
+        further_domains: further(config),
+        state: config.state_dir.clone(),
+        beginning: Beginning::Found,
+        settings: config.settings,
+        signer,
+        custodian,
+        dns_templates: config.dns_templates.clone(),
+        ledger: Options {
+            max_bytes: config.ledger_bytes,
+            durability: match config.ledger_volatile {
+                true => Durability::Volatile,
+                false => Durability::Durable,
+            },
+            ..Options::default()
+        },
+        grpc: config.grpc,
+        monitor: config.monitor,
+        bundle_endpoint,
+        own: Own {
+            identity: config.serving.identity.clone(),
+            dns_names: config.serving.dns_names.clone(),
+            life: config.longest,
+        },
+        istio: config.istio.as_ref().map(|istio| IstioTerms {
+            domains: istio.domains.clone(),
+            life: config.life,
+        }),
+        dapr: config.dapr.as_ref().map(|dapr| DaprTerms {
+            domains: dapr.domains.clone(),
+            life: config.life,
+            validators: Validators {
+                enabled: dapr.validators.keys().copied().collect(),
+                default: dapr.default,
+            },
+            message_bytes: config.limits.connections.message_bytes,
+        }),
+        readers: config.bundle.domains.clone(),
+        panels: Box::new(move |sources| prepared.panels(sources)),
+        limits: config.limits,
+        clock: Shared(Arc::new(Clocks::start(WallClock))),
+    })
+}
+
+/// Trust domains of the frontends that are not the CA's own.
+fn further(config: &CaConfig) -> Vec<TrustDomain> {
+    let istio = config.istio.iter().flat_map(|istio| &istio.domains);
+    let dapr = config.dapr.iter().flat_map(|dapr| &dapr.domains);
+    let all: BTreeSet<_> = istio.chain(dapr).collect();
+    let own = config.trust_domain.trust_domain();
+    all.into_iter()
+        .filter(|domain| *domain != own)
+        .cloned()
+        .collect()
+}
+
+fn endpoint(config: &EndpointConfig) -> Result<BundleEndpoint, Failure> {
+    let web = config.web.as_ref().map(|(certificate, key)| {
+        let bad = |path: &Path, e: rustls_pki_types::pem::Error| {
+            Failure::BadInput(path.to_path_buf(), e.to_string())
+        };
+        let chain: Result<Vec<_>, _> =
+            CertificateDer::pem_file_iter(certificate).and_then(Iterator::collect);
+        let chain = chain.map_err(|e| bad(certificate, e))?;
+        let key = PrivateKeyDer::from_pem_file(key).map_err(|e| bad(key, e))?;
+        Ok::<_, Failure>((chain, key))
+    });
+    Ok(BundleEndpoint {
+        address: config.address,
+        path: config.path.clone(),
+        web: web.transpose()?,
+    })
+}

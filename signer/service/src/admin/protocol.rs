@@ -1,0 +1,154 @@
+//! What is said over the administration socket. Times are seconds since 1970, durations are seconds.
+
+use serde::{Deserialize, Serialize};
+
+/// The longest request, in octets.
+pub const LONGEST_REQUEST: usize = 1 << 20;
+/// The longest answer, in octets.
+pub const LONGEST_ANSWER: usize = 16 << 20;
+
+/// What is asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Request {
+    /// Every root and issuer, and who holds up what.
+    Status,
+    /// The published roots, PEM.
+    Roots,
+    /// Begin with a new root.
+    RotateRoot,
+    /// Give up the root that is to be.
+    WithdrawRoot,
+    /// A new issuer.
+    RotateIssuer,
+    /// Give up the issuer that is to be.
+    WithdrawIssuer,
+    /// Make the next root active though gates are shut.
+    ForceActivate {
+        /// Only say what it would break.
+        ask: bool,
+    },
+    /// Take a retiring root out of the bundle though gates are shut.
+    ForceRetire {
+        /// The root's SHA-256.
+        root: String,
+        /// Only say what it would break.
+        ask: bool,
+    },
+    /// Every process of an identity that reads roots at its start was started anew, with this bundle there to be read.
+    Restarted {
+        /// The SPIFFE ID.
+        identity: String,
+        /// The bundle's name; none: the one that is published now.
+        bundle: Option<String>,
+    },
+    /// Somebody verifies and has no leaf.
+    RegisterVerifier {
+        /// Its SPIFFE ID.
+        name: String,
+    },
+    /// It does no more.
+    RemoveVerifier {
+        /// Its SPIFFE ID.
+        name: String,
+    },
+    /// The wall clock is right.
+    ConfirmClock,
+    /// The state comes from a backup.
+    Restored,
+    /// The root's key was taken away.
+    RemoveRootKey,
+    /// Revoke a certificate or an identity.
+    Revoke {
+        /// A serial number in hexadecimal digits, or a SPIFFE ID.
+        subject: String,
+        /// Why.
+        reason: String,
+    },
+    /// A join token.
+    CreateToken {
+        /// The SPIFFE ID that it is good for.
+        identity: String,
+        /// For how long.
+        seconds: u64,
+    },
+}
+
+/// What is answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Answer {
+    /// It is done.
+    Done,
+    /// What a forced step would break, a line each.
+    Breaks(Vec<String>),
+    /// How it stands.
+    Status(Box<Standing>),
+    /// PEM.
+    Pem(String),
+    /// A token. Shown once.
+    Token {
+        /// The token.
+        token: String,
+        /// When it ends.
+        expires: u64,
+    },
+    /// It was refused, or failed.
+    Error(String),
+}
+
+/// Everything at one moment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standing {
+    /// The trust domain.
+    pub trust_domain: String,
+    /// The published bundle's name.
+    pub bundle: String,
+    /// The next root, the active one, those that retire, those that are over.
+    pub roots: Vec<Authority>,
+    /// The same of issuers.
+    pub issuers: Vec<Authority>,
+    /// What to worry about.
+    pub warnings: Vec<String>,
+    /// Leaves that live.
+    pub live_leaves: u64,
+}
+
+/// A root or an issuer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Authority {
+    /// SHA-256 of its certificate; none while it is wanted.
+    pub id: Option<String>,
+    /// Its phase.
+    pub phase: String,
+    /// From when it is valid.
+    pub not_before: Option<u64>,
+    /// Until when.
+    pub not_after: Option<u64>,
+    /// What holds up its next phase.
+    pub holds: Vec<Gate>,
+}
+
+/// A shut gate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gate {
+    /// Its name.
+    pub gate: String,
+    /// What it waits for.
+    pub why: String,
+    /// Who is waited for, by name up to a bound.
+    pub who: Vec<Who>,
+}
+
+/// Somebody who holds up a step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Who {
+    /// Its identity.
+    pub identity: String,
+    /// What it lacks.
+    pub lacks: String,
+    /// Whether it has to be restarted, and reported.
+    pub restart: bool,
+    /// When its last leaf ends, and it holds up nothing any more.
+    pub until: u64,
+}

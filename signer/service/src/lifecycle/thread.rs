@@ -1,0 +1,288 @@
+//! The thread that has the state.
+
+use super::{
+    LifecycleError, Order, Report,
+    begin::{self, Import},
+    stored,
+    work::Worker,
+};
+use credence_ca::lifecycle::{
+    Action, Event, Forced, Hold, IssuerCertificate, RunId, Settings, Standing, State, Status, World,
+};
+use credence_ledger::entry::By;
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::mpsc::{Receiver, RecvTimeoutError},
+    time::Duration,
+};
+use tokio::sync::watch;
+
+/// How often gates are looked at when nothing happens.
+const TICK: Duration = Duration::from_secs(2);
+/// How often the clock alone is worth a write.
+const CLOCK: Duration = Duration::from_secs(60);
+/// How often ended leaves are forgotten.
+const SWEEP: Duration = Duration::from_secs(30);
+
+pub(super) struct Thread {
+    state: State,
+    run: RunId,
+    worker: Worker,
+    incoming: Receiver<Order>,
+    reports: watch::Sender<Report>,
+    /// Who ordered the steps that are not on record yet.
+    ordered: BTreeMap<u64, By>,
+    /// Something was not done: all is asked for again.
+    behind: Option<String>,
+    stored: Duration,
+    swept: Duration,
+}
+
+impl Thread {
+    /// Takes up what is stored. When this returns, a bundle is served and an issuer signs.
+    pub(super) fn new(
+        state: State,
+        settings: Settings,
+        run: RunId,
+        worker: Worker,
+        incoming: Receiver<Order>,
+    ) -> Result<(Self, watch::Receiver<Report>), LifecycleError> {
+        let (reports, watched) = watch::channel(Report::default());
+        let now = worker.clock().0.steady();
+        let mut this = Self {
+            state,
+            run,
+            worker,
+            incoming,
+            reports,
+            ordered: BTreeMap::new(),
+            behind: None,
+            stored: now,
+            swept: now,
+        };
+        this.worker.everything_is_here(&this.state)?;
+        this.step(Event::Tick, &By::Itself)?;
+        if *this.state.settings() != settings {
+            this.step(Event::Configured(settings), &By::Itself)?;
+        }
+        let actions = this.state.resume();
+        this.perform(actions.into());
+        if let Some(why) = this.behind.clone()
+            && !this.worker.is_serving()
+        {
+            return Err(LifecycleError::Missing(why));
+        }
+        this.report();
+        Ok((this, watched))
+    }
+
+    pub(super) fn run(mut self) {
+        self.worker.read_leaves();
+        loop {
+            match self.incoming.recv_timeout(TICK) {
+                Ok(Order::Stop) | Err(RecvTimeoutError::Disconnected) => break,
+                Ok(order) => self.handle(order),
+                Err(RecvTimeoutError::Timeout) => self.look(),
+            }
+            self.report();
+        }
+        if let Err(error) = stored::store(self.worker.file(), &self.state) {
+            tracing::error!(%error, "the lifecycle's clock could not be stored at the end");
+        }
+    }
+
+    fn handle(&mut self, order: Order) {
+        match order {
+            Order::Event { event, by, done } => {
+                let _ = done.send(self.step(*event, &by));
+            }
+            Order::Import { chain, by, done } => {
+                let _ = done.send(self.import(*chain, &by));
+            }
+            Order::Breaks { forced, told } => {
+                let _ = told.send(self.breaks(forced));
+            }
+            Order::Status(told) => {
+                let status = self.status();
+                let _ = told.send((Box::new(status), Box::new(self.state.clone())));
+            }
+            Order::Look | Order::Stop => self.look(),
+        }
+    }
+
+    fn look(&mut self) {
+        self.worker.read_leaves();
+        for (name, bundle) in self.worker.words(&self.state) {
+            // a word on a bundle that is not remembered is none
+            if let Err(error) = self.step(Event::VerifierHas { name, bundle }, &By::Itself) {
+                tracing::debug!(%error, "a verifier's word is not taken");
+            }
+        }
+        if let Err(error) = self.step(Event::Tick, &By::Itself) {
+            tracing::error!(%error, "the lifecycle does not go on");
+            self.behind = Some(error.to_string());
+        }
+        if self.behind.take().is_some() {
+            self.perform(self.state.resume().into());
+        }
+        let now = self.worker.clock().0.steady();
+        if now.saturating_sub(self.swept) >= SWEEP {
+            self.swept = now;
+            self.worker.places().lock().forget(self.state.past());
+        }
+    }
+
+    /// The next state is on disk before anything of it is done.
+    fn step(&mut self, event: Event, by: &By) -> Result<(), LifecycleError> {
+        let actions = self.advance(event, by)?;
+        self.perform(actions.into());
+        Ok(())
+    }
+
+    fn advance(&mut self, event: Event, by: &By) -> Result<Vec<Action>, LifecycleError> {
+        let before = self.state.unrecorded().last().map_or(0, |step| step.number);
+        let (next, actions) = {
+            let places = self.worker.places();
+            let holders = places.lock();
+            let world = World {
+                reading: self.worker.clock().reading(self.run),
+                holders: places.complete().then_some(&*holders),
+            };
+            self.state.step(world, event)?
+        };
+        let now = self.worker.clock().0.steady();
+        if next.must_persist(&self.state) || now.saturating_sub(self.stored) >= CLOCK {
+            stored::store(self.worker.file(), &next)?;
+            self.stored = now;
+        }
+        if *by != By::Itself {
+            let new = next.unrecorded().iter().filter(|step| step.number > before);
+            self.ordered
+                .extend(new.map(|step| (step.number, by.clone())));
+        }
+        self.state = next;
+        Ok(actions)
+    }
+
+    /// Does what is to be done, and what follows from it. What fails is asked for again with the next look.
+    fn perform(&mut self, mut actions: VecDeque<Action>) {
+        while let Some(action) = actions.pop_front() {
+            let outcome = self.worker.perform(&self.state, &action, &self.ordered);
+            let followed = outcome.and_then(|event| match event {
+                Some(event) => self.advance(event, &By::Itself).map(Some),
+                None => Ok(None),
+            });
+            match followed {
+                Ok(more) => actions.extend(more.into_iter().flatten()),
+                Err(error) => {
+                    let what = name(&action);
+                    tracing::error!(%error, action = what, "the lifecycle could not do this; it is tried again");
+                    self.behind = Some(format!("{what}: {error}"));
+                    // nothing is signed below a root that is not served
+                    if matches!(action, Action::Serve { .. }) {
+                        return;
+                    }
+                }
+            }
+        }
+        let recorded = self.state.unrecorded().first().map(|step| step.number);
+        self.ordered
+            .retain(|number, _| recorded.is_some_and(|first| *number >= first));
+    }
+
+    fn import(&mut self, chain: Import, by: &By) -> Result<(), LifecycleError> {
+        let event = self.worker.import(chain, |root, issuer| {
+            let facts = begin::root_facts(root);
+            let issuer =
+                issuer.map(|one| IssuerCertificate::of(&one.certificate, &one.above, &facts));
+            let below = [self.state.active().root.id].into_iter().chain(
+                self.state
+                    .next_root()
+                    .and_then(|next| Some(next.coming()?.root.id)),
+            );
+            match issuer {
+                Some(issuer) if below.into_iter().any(|known| known == facts.id) => {
+                    Event::ImportIssuer { issuer }
+                }
+                issuer => Event::ImportRoot {
+                    root: facts,
+                    issuer,
+                },
+            }
+        })?;
+        self.step(event, by)
+    }
+
+    fn breaks(&self, forced: Forced) -> Vec<String> {
+        let standing = self.status();
+        let id = match forced {
+            Forced::ActivateRoot => {
+                let next = self.state.next_root();
+                next.and_then(|next| Some(next.coming()?.root.id))
+            }
+            Forced::RetireRoot(id) => Some(id),
+        };
+        let holds = standing.roots.into_iter().filter(|root| root.id == id);
+        holds
+            .flat_map(|root| root.holds)
+            .map(|hold| told(&hold))
+            .collect()
+    }
+
+    fn status(&self) -> Status {
+        let places = self.worker.places();
+        let holders = places.lock();
+        self.state.status(World {
+            reading: self.worker.clock().reading(self.run),
+            holders: places.complete().then_some(&*holders),
+        })
+    }
+
+    fn report(&self) {
+        let status = self.status();
+        let report = Report {
+            failing: self.behind.clone(),
+            warnings: status.warnings.iter().map(ToString::to_string).collect(),
+            standings: standings("root", &status.roots)
+                .chain(standings("issuer", &status.issuers))
+                .collect(),
+            bundle: self.state.bundle().id.sequence(),
+        };
+        self.reports.send_if_modified(|now| {
+            let changed = *now != report;
+            *now = report;
+            changed
+        });
+    }
+}
+
+fn standings<'a>(
+    role: &'static str,
+    all: &'a [Standing],
+) -> impl Iterator<Item = (&'static str, String, String, u64)> + 'a {
+    all.iter().filter_map(move |one| {
+        let (id, validity) = (one.id?, one.validity?);
+        Some((
+            role,
+            one.phase.to_string(),
+            id.to_string(),
+            validity.not_after.unix(),
+        ))
+    })
+}
+
+/// A shut gate in words.
+pub(crate) fn told(hold: &Hold) -> String {
+    format!("{}: {hold}", hold.gate())
+}
+
+fn name(action: &Action) -> &'static str {
+    match action {
+        Action::MakeRoot { .. } => "make a root",
+        Action::MakeIssuer { .. } => "make an issuer",
+        Action::Serve { .. } => "serve the bundle",
+        Action::SignWith { .. } => "sign with an issuer",
+        Action::Record(_) => "put a step on record",
+        Action::Release { .. } => "remove a key",
+    }
+}

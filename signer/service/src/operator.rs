@@ -1,0 +1,248 @@
+//! What operators may do: each act on record with who did it.
+
+use crate::{
+    book::{Book, Unrecorded},
+    current::Current,
+    lifecycle::{Import, Lifecycle, LifecycleError, Places},
+    revocations::{Mark, Revocations},
+    tokens::{TokenError, Tokens},
+};
+use credence_ca::{
+    lifecycle::{Event, Forced, State, Status},
+    serial::Serial,
+};
+use credence_ledger::{
+    entry::{Admin, By, Event as Recorded, Revoked, Subject},
+    sqlite::{About, Query, ReadError},
+};
+use spiffe::SpiffeId;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use thiserror::Error;
+
+/// Why an operator's order was not carried out.
+#[derive(Debug, Error)]
+pub enum OperatorError {
+    /// The lifecycle.
+    #[error(transparent)]
+    Lifecycle(#[from] LifecycleError),
+    /// It is not on record, and so is not done.
+    #[error(transparent)]
+    Unrecorded(#[from] Unrecorded),
+    /// The ledger, reading.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// A token.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    /// Nothing has that number.
+    #[error("no certificate with serial number {0} is on record")]
+    UnknownSerial(Serial),
+    /// Of no trust domain here.
+    #[error("there is no issuer yet")]
+    NotReady,
+}
+
+/// A handle on the CA for those who run it.
+#[derive(Clone)]
+pub struct Operator(Arc<Inner>);
+
+struct Inner {
+    lifecycle: Arc<Lifecycle>,
+    book: Arc<Book>,
+    revocations: Arc<Revocations>,
+    tokens: Arc<Tokens>,
+    places: Arc<Places>,
+    current: Arc<Current>,
+}
+
+impl Operator {
+    pub(crate) fn new(
+        lifecycle: Arc<Lifecycle>,
+        book: Arc<Book>,
+        revocations: Arc<Revocations>,
+        tokens: Arc<Tokens>,
+        places: Arc<Places>,
+        current: Arc<Current>,
+    ) -> Self {
+        Self(Arc::new(Inner {
+            lifecycle,
+            book,
+            revocations,
+            tokens,
+            places,
+            current,
+        }))
+    }
+
+    /// How roots and issuers stand.
+    ///
+    /// # Errors
+    /// If the lifecycle has ended.
+    pub async fn status(&self) -> Result<(Status, State), OperatorError> {
+        Ok(self.0.lifecycle.status().await?)
+    }
+
+    /// Whose CA this is.
+    #[must_use]
+    pub fn trust_domain(&self) -> String {
+        let now = self.0.current.get();
+        now.map_or_else(String::new, |now| now.bundle.trust_domain.to_string())
+    }
+
+    /// How many leaves live.
+    #[must_use]
+    pub fn live_leaves(&self) -> usize {
+        self.0.places.leaves()
+    }
+
+    /// The record.
+    #[must_use]
+    pub fn book(&self) -> &Arc<Book> {
+        &self.0.book
+    }
+
+    /// The roots that are published, DER.
+    #[must_use]
+    pub fn roots(&self) -> Vec<Vec<u8>> {
+        self.0
+            .current
+            .get()
+            .map_or_else(Vec::new, |now| now.bundle.roots.clone())
+    }
+
+    /// An order to the lifecycle.
+    ///
+    /// # Errors
+    /// If it is refused; that is on record, too.
+    pub async fn order(
+        &self,
+        uid: u32,
+        command: &str,
+        arguments: BTreeMap<String, String>,
+        event: Event,
+    ) -> Result<(), OperatorError> {
+        self.on_record(uid, command, &arguments, "ordered").await?;
+        let outcome = self.0.lifecycle.tell(event, By::Uid(uid)).await;
+        if let Err(why) = &outcome {
+            self.on_record(uid, command, &arguments, &why.to_string())
+                .await?;
+        }
+        Ok(outcome?)
+    }
+
+    /// A root or an issuer from elsewhere, whose chain has been verified.
+    ///
+    /// # Errors
+    /// If it is refused.
+    pub async fn import(&self, uid: u32, chain: Import) -> Result<(), OperatorError> {
+        self.on_record(uid, "import", &BTreeMap::new(), "ordered")
+            .await?;
+        Ok(self.0.lifecycle.import(chain, By::Uid(uid)).await?)
+    }
+
+    /// What a forced step would break.
+    ///
+    /// # Errors
+    /// If the lifecycle has ended.
+    pub async fn breaks(&self, forced: Forced) -> Result<Vec<String>, OperatorError> {
+        Ok(self.0.lifecycle.breaks(forced).await?)
+    }
+
+    /// Revokes a certificate or an identity. From the moment that it is on record, nothing is issued for it.
+    ///
+    /// # Errors
+    /// If it is not on record; or no such certificate is.
+    pub async fn revoke(
+        &self,
+        uid: u32,
+        subject: Subject,
+        reason: String,
+    ) -> Result<(), OperatorError> {
+        let ends = match &subject {
+            Subject::Serial(serial) => Some(self.end_of(serial)?),
+            Subject::Identity(_) => None,
+        };
+        // In force first: what is being signed in this moment is looked at again before it leaves.
+        let since = self.0.book.now();
+        let mark = Mark {
+            since,
+            reason: reason.clone(),
+        };
+        let revoked = Revoked {
+            subject: subject.clone(),
+            reason,
+            by: By::Uid(uid),
+            ends,
+        };
+        let new = self.0.revocations.mark(&subject, mark);
+        if let Err(why) = self.0.book.event(revoked).await {
+            if new {
+                self.0.revocations.unmark(&subject);
+            }
+            return Err(why.into());
+        }
+        if let Subject::Serial(serial) = &subject {
+            self.0.places.revoked(serial);
+        }
+        self.0.lifecycle.look();
+        tracing::warn!(?subject, uid, "revoked");
+        Ok(())
+    }
+
+    /// A join token for one identity.
+    ///
+    /// # Errors
+    /// If it cannot be made.
+    pub async fn token(
+        &self,
+        uid: u32,
+        identity: SpiffeId,
+        life: Duration,
+    ) -> Result<(zeroize::Zeroizing<String>, credence_ca::validity::Time), OperatorError> {
+        let now = self.0.current.get().ok_or(OperatorError::NotReady)?;
+        let root = now.bundle.roots.first().ok_or(OperatorError::NotReady)?;
+        Ok(self
+            .0
+            .tokens
+            .make(identity, life, root, By::Uid(uid))
+            .await?)
+    }
+
+    fn end_of(&self, serial: &Serial) -> Result<credence_ca::validity::Time, OperatorError> {
+        let page = self
+            .0
+            .book
+            .reader()?
+            .list(&Query::about(About::Serial(serial.clone())))?;
+        let mut issued = page
+            .records
+            .into_iter()
+            .filter_map(|record| match record.entry.event {
+                Recorded::Issued(issued) => Some(issued.not_after),
+                _ => None,
+            });
+        issued
+            .next()
+            .ok_or_else(|| OperatorError::UnknownSerial(serial.clone()))
+    }
+
+    /// Puts an act on record.
+    ///
+    /// # Errors
+    /// If it is not: then it is not to be done.
+    pub async fn on_record(
+        &self,
+        uid: u32,
+        command: &str,
+        arguments: &BTreeMap<String, String>,
+        outcome: &str,
+    ) -> Result<(), OperatorError> {
+        let act = Admin {
+            uid,
+            command: command.to_owned(),
+            arguments: arguments.clone(),
+            outcome: outcome.to_owned(),
+        };
+        Ok(self.0.book.event(act).await?)
+    }
+}

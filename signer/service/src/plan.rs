@@ -1,0 +1,105 @@
+//! Everything that a CA is started with: values only, decided by the binary.
+
+use crate::{
+    attesting::Panels, clock::Shared, current::Current, lifecycle::Beginning, lineages::Lineages,
+    revocations, serving::Own, tokens,
+};
+use credence_ca::{dns::DnsTemplates, lifecycle::Settings};
+use credence_daemon::{
+    desk::Life,
+    frontend::{DaprTerms, StreamLimits},
+    http::HttpLimits,
+    limits::{ConnectionLimits, IssuanceLimits},
+};
+use credence_host::{custody::Custodian, signer::Signer};
+use credence_ledger::sqlite::Options;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use spiffe::{SpiffeId, TrustDomain};
+use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, sync::Arc};
+
+/// A CA to be.
+pub struct Plan {
+    /// The trust domain's own ID, without a path.
+    pub trust_domain: SpiffeId,
+    /// Trust domains whose workloads get certificates too (Dapr).
+    pub further_domains: Vec<TrustDomain>,
+    /// The state folder.
+    pub state: PathBuf,
+    /// Where a new CA gets its root and issuer from.
+    pub beginning: Beginning,
+    /// Lives and hints.
+    pub settings: Settings,
+    /// The signing module.
+    pub signer: Arc<Signer>,
+    /// Makes and holds the CA's keys.
+    pub custodian: Custodian,
+    /// DNS names beside identities.
+    pub dns_templates: DnsTemplates,
+    /// How the ledger is kept.
+    pub ledger: Options,
+    /// Where gRPC is served.
+    pub grpc: SocketAddr,
+    /// Where health and metrics are served: a loopback address.
+    pub monitor: SocketAddr,
+    /// The SPIFFE bundle endpoint.
+    pub bundle_endpoint: Option<BundleEndpoint>,
+    /// The daemon's own certificate.
+    pub own: Own,
+    /// Istio's protocol.
+    pub istio: Option<IstioTerms>,
+    /// Dapr's protocol.
+    pub dapr: Option<DaprTerms>,
+    /// Whose workloads may read the bundle's stream.
+    pub readers: BTreeSet<TrustDomain>,
+    /// Who is asking.
+    pub panels: Box<dyn FnOnce(&Sources) -> Panels + Send>,
+    /// Bounds.
+    pub limits: Limits,
+    /// The time.
+    pub clock: Shared,
+}
+
+/// What Istio's frontend gives, and to whom.
+#[derive(Debug, Clone)]
+pub struct IstioTerms {
+    /// The trust domains that it serves.
+    pub domains: BTreeSet<TrustDomain>,
+    /// How long certificates live.
+    pub life: Life,
+}
+
+/// The SPIFFE bundle endpoint.
+#[derive(Debug)]
+pub struct BundleEndpoint {
+    /// Where.
+    pub address: SocketAddr,
+    /// At which path.
+    pub path: String,
+    /// A certificate of the web's PKI (`https_web`); none: the CA's own (`https_spiffe`).
+    pub web: Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>,
+}
+
+/// What is taken before the daemon says no.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Limits {
+    /// Connections.
+    pub connections: ConnectionLimits,
+    /// Certificates.
+    pub issuance: IssuanceLimits,
+    /// Bundle streams.
+    pub streams: StreamLimits,
+    /// Pages.
+    pub http: HttpLimits,
+}
+
+/// What attestors ask of the CA.
+pub struct Sources {
+    /// Whose leaves are renewed.
+    pub issuers: Arc<Current>,
+    /// What is revoked.
+    pub revocations: Arc<revocations::Lookup>,
+    /// When a chain of renewals began.
+    pub lineages: Arc<Lineages>,
+    /// Join tokens.
+    pub tokens: Arc<tokens::Lookup>,
+}

@@ -1,0 +1,436 @@
+//! A whole CA: opened, served, ended.
+
+use crate::{
+    applicant::Applicant,
+    attesting::Attestors,
+    book::{Book, KeyFileError, checkpoint_key},
+    current::Current,
+    door::Door,
+    figures::Figures,
+    health::Doctor,
+    lifecycle::{Beginning, Founder, Lifecycle, LifecycleError, Parts, Places},
+    lineages::Lineages,
+    operator::Operator,
+    plan::{BundleEndpoint, Plan, Sources},
+    publication::Publication,
+    revocations::{self, Revocations},
+    serving::{OwnCertificates, OwnError},
+    tokens::{self, Tokens},
+};
+use credence_daemon::{
+    bundle::Endpoint,
+    desk::Desk,
+    frontend::{BundleStreams, Dapr, Istio},
+    grpc::{Connections, Listener, Router, bind},
+    health,
+    http::{HttpListener, Loopback, LoopbackError},
+    metrics::Metrics,
+    ports::{self, Bundles, Health},
+    tls::{ClientRoots, Inside, RootsError, Serving, ServingError, Tls},
+};
+use credence_host::{
+    authorities::Authorities,
+    state::{StateError, StateFolder},
+};
+use credence_ledger::sqlite::{OpenError, ReadError};
+use std::{future::Future, io, net::SocketAddr, path::PathBuf, sync::Arc};
+use thiserror::Error;
+use tokio::{sync::watch, task::JoinSet};
+
+/// Why a CA cannot be started.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The state folder.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The state of something else is in it.
+    #[error("{}: a ledger is there and {missing} is not: this is not the state of a CA, or it was lost; restore a backup, or use another state folder", .folder.display())]
+    NotACa {
+        /// The folder.
+        folder: PathBuf,
+        /// What should be there.
+        missing: &'static str,
+    },
+    /// The ledger's key.
+    #[error(transparent)]
+    Key(#[from] KeyFileError),
+    /// The ledger.
+    #[error(transparent)]
+    Ledger(#[from] OpenError),
+    /// The ledger, reading.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// Roots and issuers.
+    #[error(transparent)]
+    Lifecycle(#[from] LifecycleError),
+    /// The serving certificate.
+    #[error(transparent)]
+    Own(#[from] OwnError),
+    /// A certificate from elsewhere that is to be served.
+    #[error(transparent)]
+    Serving(#[from] ServingError),
+    /// The bundle.
+    #[error(transparent)]
+    Roots(#[from] RootsError),
+    /// TLS.
+    #[error("TLS cannot be set up: {0}")]
+    Tls(#[from] rustls::Error),
+    /// An address.
+    #[error("{address} cannot be listened on")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The loopback address.
+    #[error(transparent)]
+    Loopback(#[from] LoopbackError),
+}
+
+/// What is open, before it is served.
+struct Core {
+    folder: StateFolder,
+    book: Arc<Book>,
+    current: Arc<Current>,
+    places: Arc<Places>,
+    publication: Arc<Publication>,
+    revocations: Arc<Revocations>,
+    tokens: Arc<Tokens>,
+    lifecycle: Arc<Lifecycle>,
+}
+
+/// Where a CA serves: the ports too, where the plan left them to the system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Addresses {
+    /// gRPC.
+    pub grpc: SocketAddr,
+    /// Health and metrics.
+    pub monitor: SocketAddr,
+    /// The bundle endpoint.
+    pub bundle_endpoint: Option<SocketAddr>,
+}
+
+/// A CA that serves.
+pub struct Server {
+    addresses: Addresses,
+    operator: Operator,
+    stop: watch::Sender<bool>,
+    tasks: JoinSet<()>,
+    // after the tasks: the state folder's lock goes last
+    _folder: StateFolder,
+}
+
+impl Server {
+    /// Opens the state, founds the CA if there is none yet, and serves. Blocks a thread of the runtime's for blocking work.
+    ///
+    /// # Errors
+    /// If anything of it cannot be had. Nothing is served then.
+    pub async fn start(mut plan: Plan) -> Result<Self, StartError> {
+        let opened = tokio::task::spawn_blocking(move || {
+            let core = open(&mut plan)?;
+            Ok::<_, StartError>((plan, core))
+        });
+        let broken = |_| StartError::from(LifecycleError::Ended);
+        let (plan, core) = opened.await.map_err(broken)??;
+        serve(plan, core).await
+    }
+
+    /// Where it serves.
+    #[must_use]
+    pub fn addresses(&self) -> Addresses {
+        self.addresses
+    }
+
+    /// For operators.
+    #[must_use]
+    pub fn operator(&self) -> Operator {
+        self.operator.clone()
+    }
+
+    /// Serves until `shutdown` resolves, or a part ends; requests under way get to end.
+    pub async fn run(mut self, shutdown: impl Future<Output = ()> + Send) {
+        tokio::select! {
+            () = shutdown => {}
+            _ = self.tasks.join_next() => tracing::error!("a part of the CA has ended; it stops"),
+        }
+        let _ = self.stop.send(true);
+        while self.tasks.join_next().await.is_some() {}
+        // the lifecycle's thread is waited for, and the ledger closed
+        drop(self.operator);
+    }
+}
+
+/// All that blocks.
+fn open(plan: &mut Plan) -> Result<Core, StartError> {
+    let folder = StateFolder::open(&plan.state)?;
+    let (ledger, file) = (
+        folder.path().join("ledger.db"),
+        folder.path().join("lifecycle.json"),
+    );
+    if ledger.exists() && !file.exists() {
+        return Err(StartError::NotACa {
+            folder: folder.path().to_path_buf(),
+            missing: "lifecycle.json",
+        });
+    }
+    let key = checkpoint_key(&folder.path().join("ledger.key"), ledger.exists())?;
+    let mut authorities = Authorities::open(&folder, &plan.custodian)?;
+    let (signer, clock) = (Arc::clone(&plan.signer), plan.clock.clone());
+    if !file.exists() {
+        let mut founder = Founder {
+            file: &file,
+            trust_domain: &plan.trust_domain,
+            authorities: &mut authorities,
+            custodian: &plan.custodian,
+            signer: &signer,
+            settings: plan.settings,
+            clock: &clock,
+        };
+        let beginning = std::mem::replace(&mut plan.beginning, Beginning::Found);
+        Lifecycle::begin(&mut founder, beginning)?;
+        tracing::info!(trust_domain = %plan.trust_domain, "a new CA begins");
+    }
+    let book = Book::open(
+        &ledger,
+        &plan.trust_domain,
+        &key,
+        &plan.ledger,
+        signer,
+        clock.clone(),
+    )?;
+    let book = Arc::new(book);
+    let reader = book.reader()?;
+    let (current, places) = (Arc::<Current>::default(), Arc::<Places>::default());
+    let revocations = Arc::new(Revocations::read(&reader)?);
+    let tokens = Arc::new(Tokens::read(Arc::clone(&book), &reader, clock.clone())?);
+    let domain = plan.trust_domain.trust_domain().clone();
+    let publication = Arc::new(Publication::new(domain, Arc::clone(&places)));
+    let parts = Parts {
+        file,
+        trust_domain: plan.trust_domain.clone(),
+        further_domains: plan.further_domains.clone(),
+        authorities,
+        custodian: std::mem::take(&mut plan.custodian),
+        signer: Arc::clone(&plan.signer),
+        book: Arc::clone(&book),
+        places: Arc::clone(&places),
+        revocations: Arc::clone(&revocations),
+        publication: Arc::clone(&publication),
+        current: Arc::clone(&current),
+        dns_templates: plan.dns_templates.clone(),
+        clock,
+    };
+    let lifecycle = Arc::new(Lifecycle::start(parts, plan.settings)?);
+    Ok(Core {
+        folder,
+        book,
+        current,
+        places,
+        publication,
+        revocations,
+        tokens,
+        lifecycle,
+    })
+}
+
+async fn serve(plan: Plan, core: Core) -> Result<Server, StartError> {
+    let (stop, stopping) = watch::channel(false);
+    let mut tasks = JoinSet::new();
+    let metrics = Arc::new(Metrics::new());
+    let clock: Arc<dyn ports::Clock> = Arc::new(plan.clock.clone());
+    let bundles: Arc<dyn Bundles> = Arc::clone(&core.publication) as _;
+    let own = OwnCertificates::new(
+        plan.own.clone(),
+        Arc::clone(&core.current),
+        Arc::clone(&core.book),
+        Arc::clone(&core.places),
+        plan.clock.clone(),
+    );
+    let (serving, renewing) = own.begin().await?;
+    tasks.spawn(until(renewing, stopping.clone()));
+    let published = bundles.watch();
+    let roots = published.borrow().roots.clone();
+    let clients = Arc::new(ClientRoots::new(&roots)?);
+    let following = Arc::clone(&clients);
+    tasks.spawn(until(
+        async move { following.follow(published).await },
+        stopping.clone(),
+    ));
+    let (doctor, watching) = Doctor::new(
+        core.book.health(),
+        core.lifecycle.reports(),
+        Arc::clone(&plan.signer),
+    );
+    let doctor: Arc<dyn Health> = Arc::new(doctor);
+    tasks.spawn(until(watching, stopping.clone()));
+
+    let endpoint = match plan.bundle_endpoint {
+        None => None,
+        Some(endpoint) => {
+            let (address, listener) =
+                bundle_endpoint(endpoint, &serving, &bundles, &clock, plan.limits.http)?;
+            tasks.spawn(listener.run(stopped(stopping.clone())));
+            Some(address)
+        }
+    };
+    let figures = Figures {
+        signer: Arc::clone(&plan.signer),
+        book: Arc::clone(&core.book),
+        lifecycle: core.lifecycle.reports(),
+        places: Arc::clone(&core.places),
+        revocations: Arc::clone(&core.revocations),
+    };
+    let loopback = Loopback::new(&doctor, Arc::clone(&metrics), vec![Arc::new(figures)]);
+    let (monitor, pages) = loopback.bind(plan.monitor, plan.limits.http)?;
+    tasks.spawn(pages.run(stopped(stopping.clone())));
+
+    let (router, following) = router(
+        &core,
+        plan.istio,
+        plan.dapr,
+        Frontends {
+            panels: plan.panels,
+            readers: plan.readers,
+            limits: plan.limits,
+            clock: plan.clock,
+            metrics: &metrics,
+            doctor: &doctor,
+        },
+    )
+    .await;
+    tasks.spawn(until(following, stopping.clone()));
+    let failed = |source| StartError::Bind {
+        address: plan.grpc,
+        source,
+    };
+    let socket = bind(plan.grpc).map_err(failed)?;
+    let grpc = socket.local_addr().map_err(failed)?;
+    let tls = Arc::new(Tls::new(
+        Arc::clone(&serving),
+        Some(clients),
+        Inside::Grpc,
+        clock,
+    )?);
+    let connections = Connections::new(router, plan.limits.connections, metrics);
+    tasks.spawn(Listener::new(socket, tls, connections).run(stopped(stopping)));
+    Ok(Server {
+        addresses: Addresses {
+            grpc,
+            monitor,
+            bundle_endpoint: endpoint,
+        },
+        operator: Operator::new(
+            core.lifecycle,
+            core.book,
+            core.revocations,
+            core.tokens,
+            core.places,
+            core.current,
+        ),
+        stop,
+        tasks,
+        _folder: core.folder,
+    })
+}
+
+fn bundle_endpoint(
+    endpoint: BundleEndpoint,
+    own: &Arc<Serving>,
+    bundles: &Arc<dyn Bundles>,
+    clock: &Arc<dyn ports::Clock>,
+    limits: credence_daemon::http::HttpLimits,
+) -> Result<(SocketAddr, HttpListener), StartError> {
+    let serving = match endpoint.web {
+        Some((chain, key)) => Arc::new(Serving::new(chain, key)?),
+        None => Arc::clone(own),
+    };
+    let failed = |source| StartError::Bind {
+        address: endpoint.address,
+        source,
+    };
+    let socket = bind(endpoint.address).map_err(failed)?;
+    let address = socket.local_addr().map_err(failed)?;
+    let tls = Arc::new(Tls::new(serving, None, Inside::Http, Arc::clone(clock))?);
+    let pages = Arc::new(Endpoint::new(endpoint.path, bundles));
+    Ok((address, HttpListener::over_tls(socket, tls, pages, limits)))
+}
+
+/// What the frontends are made of, besides the core.
+struct Frontends<'a> {
+    panels: Box<dyn FnOnce(&Sources) -> crate::attesting::Panels + Send>,
+    readers: std::collections::BTreeSet<spiffe::TrustDomain>,
+    limits: crate::plan::Limits,
+    clock: crate::clock::Shared,
+    metrics: &'a Arc<Metrics>,
+    doctor: &'a Arc<dyn Health>,
+}
+
+async fn router(
+    core: &Core,
+    istio: Option<crate::plan::IstioTerms>,
+    dapr: Option<credence_daemon::frontend::DaprTerms>,
+    with: Frontends<'_>,
+) -> (Router, impl Future<Output = ()> + Send + use<>) {
+    let sources = Sources {
+        issuers: Arc::clone(&core.current),
+        revocations: Arc::new(revocations::Lookup(Arc::clone(&core.revocations))),
+        lineages: Arc::new(Lineages::new(Arc::clone(&core.book))),
+        tokens: Arc::new(tokens::Lookup(Arc::clone(&core.tokens))),
+    };
+    let attestors = Attestors::new((with.panels)(&sources), with.clock.clone());
+    let door = Door::new(
+        Arc::clone(&core.current),
+        Arc::clone(&core.book),
+        Arc::clone(&core.places),
+        Arc::clone(&core.revocations),
+        with.clock.clone(),
+    );
+    let metrics = Arc::clone(with.metrics);
+    let desk: Desk<Applicant> = Desk::new(
+        Arc::new(attestors),
+        Arc::new(door),
+        with.limits.issuance,
+        Arc::clone(&metrics),
+    );
+    let desk = Arc::new(desk);
+    let bytes = with.limits.connections.message_bytes;
+    let (mut router, mut services) = (Router::new(), Vec::new());
+    if let Some(terms) = istio {
+        router = router.unary(Istio::server(
+            Arc::clone(&desk),
+            terms.domains,
+            terms.life,
+            bytes,
+        ));
+        services.push("istio.v1.auth.IstioCertificateService");
+    }
+    if let Some(terms) = dapr {
+        router = router.unary(Dapr::server(Arc::clone(&desk), terms));
+        services.push("dapr.proto.sentry.v1.CA");
+    }
+    let streams = BundleStreams::server(
+        desk,
+        with.readers,
+        Arc::clone(&core.publication) as Arc<dyn Bundles>,
+        Arc::new(with.clock),
+        metrics,
+        with.limits.streams,
+    );
+    services.push("envoy.service.secret.v3.SecretDiscoveryService");
+    let router = router.streaming(streams, BundleStreams::<Applicant>::STREAMS);
+    let (service, following) = health::grpc(with.doctor, services).await;
+    (router.streaming(service, health::STREAMS), following)
+}
+
+async fn until(work: impl Future<Output = ()> + Send, stopping: watch::Receiver<bool>) {
+    tokio::select! {
+        () = work => {}
+        () = stopped(stopping) => {}
+    }
+}
+
+async fn stopped(mut stopping: watch::Receiver<bool>) {
+    let _ = stopping.wait_for(|stop| *stop).await;
+}

@@ -1,0 +1,295 @@
+//! A client over TLS that goes by roots and the one URI, as daprd does, and a gRPC channel over it.
+
+use http::uri::PathAndQuery;
+use hyper_util::rt::TokioIo;
+use prost::Message;
+use rcgen::{CertificateParams, DistinguishedName, KeyPair, SanType, SignatureAlgorithm};
+use rustls::{
+    ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+    client::{
+        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+        verify_server_cert_signed_by_trust_anchor,
+    },
+    crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature},
+    server::ParsedCertificate,
+};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
+use std::{io, net::SocketAddr, sync::Arc};
+use tokio::net::TcpStream;
+use tokio_rustls::{TlsConnector, client::TlsStream};
+use tonic::{
+    Request, Response, Status,
+    client::Grpc,
+    transport::{Channel, Endpoint, Uri},
+};
+use tonic_prost::ProstCodec;
+use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
+
+/// Istio's method.
+pub const ISTIO: &str = "/istio.v1.auth.IstioCertificateService/CreateCertificate";
+/// Dapr's method.
+pub const DAPR: &str = "/dapr.proto.sentry.v1.CA/SignCertificate";
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::aws_lc_rs::default_provider())
+}
+
+fn store(roots: &[Vec<u8>]) -> RootCertStore {
+    let mut store = RootCertStore::empty();
+    for root in roots {
+        store.add(CertificateDer::from(root.clone())).unwrap();
+    }
+    store
+}
+
+/// The URI names of a certificate.
+#[must_use]
+pub fn uris(der: &[u8]) -> Vec<String> {
+    let (_, certificate) = X509Certificate::from_der(der).unwrap();
+    let names = certificate.subject_alternative_name().unwrap();
+    let names = names.map_or(&[][..], |names| &names.value.general_names);
+    let uris = names.iter().filter_map(|name| match name {
+        GeneralName::URI(uri) => Some((*uri).to_owned()),
+        _ => None,
+    });
+    uris.collect()
+}
+
+/// The certificates in a PEM text.
+#[must_use]
+pub fn certificates(pem: &str) -> Vec<Vec<u8>> {
+    let blocks = x509_parser::pem::Pem::iter_from_buffer(pem.as_bytes());
+    let blocks: Vec<_> = blocks.map(|block| block.unwrap()).collect();
+    assert!(blocks.iter().all(|block| block.label == "CERTIFICATE"));
+    blocks.into_iter().map(|block| block.contents).collect()
+}
+
+/// The chain leads to one of the roots, now.
+pub fn verify(chain: &[Vec<u8>], roots: &[Vec<u8>]) -> Result<(), Error> {
+    let ders: Vec<_> = chain
+        .iter()
+        .map(|der| CertificateDer::from(der.as_slice()))
+        .collect();
+    verify_ders(&ders[0], &ders[1..], &store(roots))
+}
+
+fn verify_ders(
+    leaf: &CertificateDer<'_>,
+    above: &[CertificateDer<'_>],
+    roots: &RootCertStore,
+) -> Result<(), Error> {
+    let parsed = ParsedCertificate::try_from(leaf)?;
+    let algorithms = provider().signature_verification_algorithms.all;
+    verify_server_cert_signed_by_trust_anchor(&parsed, roots, above, UnixTime::now(), algorithms)
+}
+
+#[derive(Debug)]
+struct ByIdentity {
+    roots: RootCertStore,
+    id: String,
+}
+
+impl ServerCertVerifier for ByIdentity {
+    fn verify_server_cert(
+        &self,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        _name: &ServerName<'_>,
+        _ocsp: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        verify_ders(leaf, intermediates, &self.roots)?;
+        if uris(leaf) == [self.id.clone()] {
+            Ok(ServerCertVerified::assertion())
+        } else {
+            Err(Error::General("another identity".into()))
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls12_signature(
+            message,
+            cert,
+            dss,
+            &provider().signature_verification_algorithms,
+        )
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(
+            message,
+            cert,
+            dss,
+            &provider().signature_verification_algorithms,
+        )
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        provider()
+            .signature_verification_algorithms
+            .supported_schemes()
+    }
+}
+
+/// A client's key, and the chain that it shows.
+#[derive(Debug, Clone)]
+pub struct Pair {
+    /// PKCS#8, DER.
+    pub key: Vec<u8>,
+    /// Leaf first, DER.
+    pub chain: Vec<Vec<u8>>,
+}
+
+/// How to connect.
+#[derive(Clone)]
+pub struct Client {
+    address: SocketAddr,
+    config: Arc<ClientConfig>,
+}
+
+impl Client {
+    /// A client that trusts these roots, expects this identity, and shows this pair.
+    #[must_use]
+    pub fn new(address: SocketAddr, roots: &[Vec<u8>], id: &str, pair: Option<&Pair>) -> Self {
+        let verifier = ByIdentity {
+            roots: store(roots),
+            id: id.to_owned(),
+        };
+        let builder = ClientConfig::builder_with_provider(provider())
+            .with_protocol_versions(rustls::ALL_VERSIONS)
+            .unwrap()
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(verifier));
+        let mut config = match pair {
+            Some(pair) => {
+                let chain = pair
+                    .chain
+                    .iter()
+                    .map(|der| CertificateDer::from(der.clone()))
+                    .collect();
+                let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(pair.key.clone()));
+                builder.with_client_auth_cert(chain, key).unwrap()
+            }
+            None => builder.with_no_client_auth(),
+        };
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        Self {
+            address,
+            config: Arc::new(config),
+        }
+    }
+
+    /// A connection over TLS.
+    pub async fn tls(&self) -> io::Result<TlsStream<TcpStream>> {
+        let stream = TcpStream::connect(self.address).await?;
+        stream.set_nodelay(true)?;
+        let connector = TlsConnector::from(Arc::clone(&self.config));
+        connector
+            .connect(ServerName::try_from("ca.test").unwrap(), stream)
+            .await
+    }
+
+    /// One connection for gRPC.
+    pub async fn channel(&self) -> Result<Channel, tonic::transport::Error> {
+        let this = self.clone();
+        let connector = tower::service_fn(move |_: Uri| {
+            let this = this.clone();
+            async move { this.tls().await.map(TokioIo::new) }
+        });
+        Endpoint::from_static("http://ca.test")
+            .connect_with_connector(connector)
+            .await
+    }
+
+    /// One call on a connection of its own.
+    pub async fn call<Q, A>(&self, path: &'static str, request: Request<Q>) -> Result<A, Status>
+    where
+        Q: Message + Default + 'static,
+        A: Message + Default + 'static,
+    {
+        let connected = self.channel().await;
+        let channel = connected.map_err(|error| Status::unavailable(format!("{error:?}")))?;
+        call(&channel, path, request).await
+    }
+}
+
+/// One call.
+pub async fn call<Q, A>(
+    channel: &Channel,
+    path: &'static str,
+    request: Request<Q>,
+) -> Result<A, Status>
+where
+    Q: Message + Default + 'static,
+    A: Message + Default + 'static,
+{
+    let mut grpc = Grpc::new(channel.clone());
+    let ready = grpc.ready().await;
+    ready.map_err(|error| Status::unavailable(format!("{error:?}")))?;
+    let codec = ProstCodec::<Q, A>::default();
+    let answer = grpc
+        .unary(request, PathAndQuery::from_static(path), codec)
+        .await;
+    answer.map(Response::into_inner)
+}
+
+/// A request with a bearer's token.
+#[must_use]
+pub fn bearing<T>(message: T, token: &str) -> Request<T> {
+    let mut request = Request::new(message);
+    let value = format!("Bearer {token}").parse().unwrap();
+    request.metadata_mut().insert("authorization", value);
+    request
+}
+
+/// A certification request, and its key.
+#[derive(Debug, Clone)]
+pub struct Csr {
+    /// PEM.
+    pub pem: String,
+    /// PKCS#8, DER.
+    pub key: Vec<u8>,
+}
+
+impl Csr {
+    /// Without a name, P-256.
+    #[must_use]
+    pub fn p256() -> Self {
+        Self::with(&rcgen::PKCS_ECDSA_P256_SHA256, &[])
+    }
+
+    /// With a key of this kind and these URI names.
+    #[must_use]
+    pub fn with(algorithm: &'static SignatureAlgorithm, uris: &[&str]) -> Self {
+        let key = KeyPair::generate_for(algorithm).unwrap();
+        let mut params = CertificateParams::default();
+        params.distinguished_name = DistinguishedName::new();
+        let uris = uris
+            .iter()
+            .map(|uri| SanType::URI((*uri).try_into().unwrap()));
+        params.subject_alt_names = uris.collect();
+        Self {
+            pem: params.serialize_request(&key).unwrap().pem().unwrap(),
+            key: key.serialize_der(),
+        }
+    }
+
+    /// The pair with a chain that was issued for it.
+    #[must_use]
+    pub fn pair(&self, chain: &[Vec<u8>]) -> Pair {
+        Pair {
+            key: self.key.clone(),
+            chain: chain.to_vec(),
+        }
+    }
+}
