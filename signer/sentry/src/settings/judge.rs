@@ -20,11 +20,13 @@ const SHORTEST_LIFE: Duration = Duration::from_secs(1);
 const LONGEST_LIFE: Duration = Duration::from_secs(366 * 24 * 3600);
 const LONGEST_SKEW: Duration = Duration::from_secs(24 * 3600);
 
+/// An app's identity, in Dapr's form.
 pub(super) fn identity(
     domain: &TrustDomain,
     namespace: &str,
+    app: &str,
 ) -> Result<SpiffeId, spiffe::SpiffeIdError> {
-    SpiffeId::new(format!("spiffe://{domain}/ns/{namespace}/{APP_ID}"))
+    SpiffeId::new(format!("spiffe://{domain}/ns/{namespace}/{app}"))
 }
 
 /// The settings, or faults. Everything is looked at, also behind what is a fault.
@@ -123,7 +125,7 @@ fn trust_domain(
     review: &mut Review,
 ) -> Option<TrustDomain> {
     let domain = named_domain(flags, configuration, review)?;
-    review.take("NAMESPACE", identity(&domain, &flags.namespace))?;
+    review.take("NAMESPACE", identity(&domain, &flags.namespace, APP_ID))?;
     Some(domain)
 }
 

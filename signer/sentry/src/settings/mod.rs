@@ -2,8 +2,10 @@
 
 mod address;
 mod judge;
+mod names;
 
 pub use address::{Listen, ListenError};
+pub use names::cluster_domain;
 
 use crate::{
     algorithm::Algorithm,
@@ -202,7 +204,7 @@ impl Settings {
     /// # Errors
     /// If the parts do not make one, which [`Settings::new`] would have refused.
     pub fn identity(&self) -> Result<SpiffeId, spiffe::SpiffeIdError> {
-        judge::identity(&self.trust_domain, &self.namespace)
+        judge::identity(&self.trust_domain, &self.namespace, APP_ID)
     }
 }
 
