@@ -18,7 +18,10 @@ fuzz_target!(|input: (&[u8], bool)| {
     if written {
         accepts_what_was_written(octets);
     } else if let Ok(der) = pem::request(octets, LABELS) {
-        let begins = octets.windows(11).filter(|window| window == b"-----BEGIN ").count();
+        let begins = octets
+            .windows(11)
+            .filter(|window| window == b"-----BEGIN ")
+            .count();
         assert_eq!(begins, 1);
         accepts_what_was_written(&der);
     }

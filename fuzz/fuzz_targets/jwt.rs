@@ -103,7 +103,9 @@ fn check(token: &str) {
     let claims = URL_SAFE_NO_PAD.decode(claims).expect("base64url");
     let claims: serde_json::Value = serde_json::from_slice(&claims).expect("JSON");
     assert_eq!(claims["iss"], "i");
-    let listed = claims["aud"].as_array().is_some_and(|list| list.contains(&"a".into()));
+    let listed = claims["aud"]
+        .as_array()
+        .is_some_and(|list| list.contains(&"a".into()));
     assert!(listed || claims["aud"] == "a");
     assert!(claims["exp"].as_f64().expect("a number") + SKEW as f64 > NOW as f64);
     let subject = claims["sub"].as_str().expect("a text");

@@ -2,12 +2,12 @@
 //! that the fuzzer makes is signed by a key that it does not have.
 #![no_main]
 
+use credence_ca::validity::Time;
 use credence_ledger::{
     chain::{Head, Origin},
     checkpoint::{Checkpoint, CheckpointKey, CheckpointSigner, MemorySigner, Note},
     octets::Digest,
 };
-use credence_ca::validity::Time;
 use libfuzzer_sys::{arbitrary, arbitrary::Arbitrary, fuzz_target};
 use std::sync::LazyLock;
 

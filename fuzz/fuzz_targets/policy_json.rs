@@ -46,13 +46,23 @@ fn ask(policy: &Policy, connection: &Connection<'_>) {
         assert_eq!(explanation.rules().len(), policy.rules());
         let by_rule = matches!(decision.reason(), Reason::AllowRule | Reason::DenyRule);
         assert_eq!(decision.rule().is_some(), by_rule);
-        assert_eq!(decision.rule(), decision.rule_index().and_then(|at| policy.rule_names().nth(at)));
+        assert_eq!(
+            decision.rule(),
+            decision
+                .rule_index()
+                .and_then(|at| policy.rule_names().nth(at))
+        );
         assert!(!policy.is_dry_run() || decision.is_allowed());
-        let stranger = connection.peer.is_some_and(|peer| !policy.accepts(peer.trust_domain()));
+        let stranger = connection
+            .peer
+            .is_some_and(|peer| !policy.accepts(peer.trust_domain()));
         let looked_at = policy.mode(connection.port) != credence_policy::Mode::Disable;
         if stranger && looked_at && !policy.is_dry_run() {
             assert!(!decision.is_allowed());
         }
     }
-    assert_eq!(policy.explain_tcp(connection).decision(), &policy.for_tcp(connection));
+    assert_eq!(
+        policy.explain_tcp(connection).decision(),
+        &policy.for_tcp(connection)
+    );
 }

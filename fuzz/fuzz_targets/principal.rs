@@ -22,7 +22,11 @@ fuzz_target!(|text: &str| {
             let domain = domain.expect("a prefix has a trust domain");
             assert!(start.starts_with(&format!("spiffe://{domain}/")), "{text}");
             // Some ID starts like this.
-            let some = if start.ends_with('/') { format!("{start}x") } else { start.to_owned() };
+            let some = if start.ends_with('/') {
+                format!("{start}x")
+            } else {
+                start.to_owned()
+            };
             assert!(plainly_exact(&some), "{text}");
         }
         (None, None) => {

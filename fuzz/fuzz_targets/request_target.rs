@@ -10,7 +10,11 @@ fuzz_target!(|octets: &[u8]| {
         assert_eq!(method.as_bytes(), octets);
         assert_eq!(method, method.trim().to_ascii_uppercase());
         assert!(!method.contains([',', ' ', '\0', '\r', '\n']));
-        for other in [format!("{method} "), format!("{method},GET"), method.to_ascii_lowercase()] {
+        for other in [
+            format!("{method} "),
+            format!("{method},GET"),
+            method.to_ascii_lowercase(),
+        ] {
             assert!(canonical_method(other.as_bytes()).is_err() || other == method);
         }
     }
@@ -23,7 +27,12 @@ fuzz_target!(|octets: &[u8]| {
     let text = std::str::from_utf8(octets).expect("a host is text");
     let rest = text.get(host.len()..).expect("the host comes first");
     assert!(text.to_ascii_lowercase().starts_with(&host));
-    assert!(rest.is_empty() || rest.strip_prefix(':').is_some_and(|port| port.parse::<u16>().is_ok()));
+    assert!(
+        rest.is_empty()
+            || rest
+                .strip_prefix(':')
+                .is_some_and(|port| port.parse::<u16>().is_ok())
+    );
     for same in [format!("{host}:80"), host.to_ascii_uppercase()] {
         if same.len() <= limits::MAX_HOST_BYTES {
             assert_eq!(canonical_host(same.as_bytes()).as_ref(), Ok(&host));
@@ -47,6 +56,9 @@ fuzz_target!(|octets: &[u8]| {
 fn leniently(host: &str) -> String {
     let host = host.trim().to_lowercase();
     let host = host.rsplit('@').next().unwrap_or_default();
-    let host = host.split([',', '/', '?', '#', '\\', '\0', '%']).next().unwrap_or_default();
+    let host = host
+        .split([',', '/', '?', '#', '\\', '\0', '%'])
+        .next()
+        .unwrap_or_default();
     host.trim_matches('.').to_owned()
 }

@@ -26,7 +26,7 @@ mod watched;
 
 pub use error::{AttestError, Class, Refusal, Unavailable};
 pub use evidence::{CertificateChain, Claimed, Evidence, Metadata};
-pub use https::{HttpsError, HttpsUrl};
+pub use https::{HttpsError, HttpsUrl, Roots};
 pub use impersonation::{NodeAgent, NodeAgents};
 pub use outcome::{Attested, Lineage, ProofKind, ProofRecord};
 pub use panel::Panel;

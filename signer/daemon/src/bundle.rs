@@ -8,7 +8,7 @@ mod jwk;
 pub use jwk::{JwkError, document};
 
 use crate::{
-    http::{Page, Pages},
+    http::{Asked, Page, Pages},
     ports::{Bundle, Bundles},
 };
 use http::StatusCode;
@@ -34,8 +34,8 @@ impl Endpoint {
 
 impl Pages for Endpoint {
     /// The last bundle stays good when nothing follows it.
-    fn page(&self, path: &str) -> Option<Page> {
-        if path != self.path {
+    fn page(&self, asked: Asked<'_>) -> Option<Page> {
+        if asked.path != self.path {
             return None;
         }
         let bundle = Arc::clone(&self.published.borrow());

@@ -13,7 +13,7 @@ use crate::{
     pem,
     ports::{
         Applied, Attesting, Claimed, Evidence, Frontend, Identified, Issued, Issuing, Order,
-        Validator,
+        Tokens, Validator, WorkloadTokens,
     },
     refusal::Refusal,
 };
@@ -113,6 +113,29 @@ impl<A: Identified> Desk<A> {
         let peer = application.evidence.peer;
         self.handle(terms.frontend, peer, async |progress| {
             self.grant(terms, application, progress).await
+        })
+        .await
+    }
+
+    /// As [`Desk::apply`], with JWTs for the identity that the certificate was issued for.
+    ///
+    /// # Errors
+    /// [`Refusal`], already counted and logged. Where it is the tokens that fail, the certificate is on record and nobody gets it.
+    pub async fn apply_with_tokens(
+        &self,
+        terms: &Terms,
+        application: Application,
+        tokens: &dyn Tokens,
+        audiences: Vec<String>,
+    ) -> Result<(Issued, WorkloadTokens), Refusal> {
+        let peer = application.evidence.peer;
+        self.handle(terms.frontend, peer, async |progress| {
+            let issued = self.grant(terms, application, progress).await?;
+            let identity = progress.identity.clone();
+            let identity =
+                identity.ok_or_else(|| Refusal::Failed("nobody was identified".into()))?;
+            let _turn = turn(&self.signers).await?;
+            Ok((issued, tokens.issue(identity, audiences).await?))
         })
         .await
     }

@@ -66,7 +66,8 @@ impl fmt::Display for Report {
 }
 
 /// The newest report, or one that says that none comes any more.
-pub(crate) fn newest(reports: &watch::Receiver<Report>) -> Report {
+#[must_use]
+pub fn newest(reports: &watch::Receiver<Report>) -> Report {
     if reports.has_changed().is_ok() {
         return reports.borrow().clone();
     }

@@ -6,4 +6,4 @@ mod serve;
 
 pub use loopback::{Loopback, LoopbackError};
 pub use page::Page;
-pub use serve::{HttpLimits, HttpListener, Pages};
+pub use serve::{Asked, HttpLimits, HttpListener, Pages};

@@ -99,6 +99,15 @@ impl Metrics {
         count(row.and_then(|row| row.get(outcome)));
     }
 
+    /// How many requests to a frontend were granted, and how many each class of refusal ended.
+    #[must_use]
+    pub fn ended(&self, frontend: Frontend) -> (u64, Vec<(Class, u64)>) {
+        let row = self.applications.get(position(&Frontend::ALL, &frontend));
+        let mut counts = row.into_iter().flatten().map(|count| count.load(Relaxed));
+        let granted = counts.next().unwrap_or_default();
+        (granted, Class::ALL.into_iter().zip(counts).collect())
+    }
+
     fn took(&self, took: Duration) {
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         count(

@@ -92,7 +92,13 @@ mod tests {
     fn refuses_everything_else() {
         let good = pem("CERTIFICATE REQUEST", b"abc");
         let second = format!("{good}{good}");
-        for bad in ["", "abc", &second, &good[1..], &good[..good.len() - 9]] {
+        for bad in [
+            "",
+            "abc",
+            &second,
+            good.trim_start_matches('-'),
+            good.trim_end_matches("REQUEST-----\n"),
+        ] {
             assert!(
                 matches!(request(bad.as_bytes(), LABELS), Err(PemError::NotPem(_))),
                 "{bad}"

@@ -1,12 +1,14 @@
-//! What the daemon needs of others: who is asking, the one door to a certificate, the bundle, health, the time.
+//! What the daemon needs of others: who is asking, the one door to a certificate, JWTs beside it, the bundle, health, the time.
 
 mod bundles;
 mod evidence;
 mod issuing;
+mod tokens;
 
 pub use bundles::{Bundle, Bundles, Reader};
 pub use evidence::{Claimed, Evidence, Frontend, LONGEST_TOKEN, NotAToken, Token, Validator};
 pub use issuing::{Applied, Identified, Issued, Issuing, Order};
+pub use tokens::{LONGEST_AUDIENCE, MOST_AUDIENCES, Tokens, WorkloadTokens};
 
 use crate::refusal::AttestError;
 use std::{future::Future, pin::Pin, time::SystemTime};

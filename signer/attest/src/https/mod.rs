@@ -37,9 +37,30 @@ pub enum HttpsError {
     /// Neither a file was named nor has the system any.
     #[error("this system has no CA certificates that https could rest on; name a file of them")]
     NoRoots,
+    /// Not certificates.
+    #[error("the CA certificates cannot be used: {0}")]
+    Roots(String),
     /// The TLS library refuses.
     #[error("https cannot be set up")]
     Tls(#[source] rustls::Error),
+}
+
+/// The CA certificates by which a server is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Roots {
+    /// Those of the system.
+    System,
+    /// Those in a file, which is read again when it changes.
+    File(PathBuf),
+    /// These, in PEM.
+    Pem(String),
+}
+
+impl From<Option<PathBuf>> for Roots {
+    /// A file's, or the system's.
+    fn from(file: Option<PathBuf>) -> Self {
+        file.map_or(Self::System, Self::File)
+    }
 }
 
 /// An https URL, without a user or a password.
@@ -98,21 +119,17 @@ pub(crate) struct Https {
 }
 
 enum Trust {
-    System(Http),
+    Fixed(Http),
     File(Watched<Http>),
 }
 
 impl Https {
-    /// Trusting the CA certificates in a file, which is read again when it changes, or those of the system. An
-    /// answer has to come within `timeout` and have at most `longest` octets.
-    pub(crate) fn new(
-        ca_file: Option<PathBuf>,
-        timeout: Duration,
-        longest: usize,
-    ) -> Result<Self, HttpsError> {
-        let trust = match ca_file {
-            Some(path) => Trust::File(Watched::new(path, LONGEST_CA_FILE, from_pem)),
-            None => Trust::System(client(system_roots()?).map_err(HttpsError::Tls)?),
+    /// An answer has to come within `timeout` and have at most `longest` octets.
+    pub(crate) fn new(roots: Roots, timeout: Duration, longest: usize) -> Result<Self, HttpsError> {
+        let trust = match roots {
+            Roots::File(path) => Trust::File(Watched::new(path, LONGEST_CA_FILE, from_pem)),
+            Roots::System => Trust::Fixed(client(system_roots()?).map_err(HttpsError::Tls)?),
+            Roots::Pem(pem) => Trust::Fixed(from_pem(pem.as_bytes()).map_err(HttpsError::Roots)?),
         };
         Ok(Self {
             trust,
@@ -140,7 +157,7 @@ impl Https {
 
     async fn client(&self) -> Result<Arc<Http>, Unavailable> {
         match &self.trust {
-            Trust::System(client) => Ok(Arc::new(client.clone())),
+            Trust::Fixed(client) => Ok(Arc::new(client.clone())),
             Trust::File(file) => file
                 .get()
                 .await

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     error::{Failure, Refusal, Unavailable},
-    https::{Https, HttpsError, HttpsUrl},
+    https::{Https, HttpsError, HttpsUrl, Roots},
     port::Now,
     watched::Watched,
 };
@@ -46,18 +46,18 @@ impl Keys {
         Self(Source::File(Watched::new(path, longest, parse)))
     }
 
-    /// Those at a URL, whose server is known by the CA certificates in a file or by those of the system.
+    /// Those at a URL, whose server is known by these CA certificates.
     ///
     /// # Errors
     /// If https cannot be set up.
     pub fn url(
         url: HttpsUrl,
-        ca_file: Option<PathBuf>,
+        roots: impl Into<Roots>,
         timeout: Duration,
         freshness: Freshness,
     ) -> Result<Self, HttpsError> {
         Ok(Self(Source::Url(Arc::new(Remote {
-            https: Https::new(ca_file, timeout, LONGEST_SET)?,
+            https: Https::new(roots.into(), timeout, LONGEST_SET)?,
             url,
             freshness,
             cache: std::sync::Mutex::default(),

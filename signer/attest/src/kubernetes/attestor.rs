@@ -4,30 +4,26 @@ use super::{
     Pod, ServiceAccount,
     pods::{self, App, AppFacts, ControlPlane, Domain},
     review::{self, Reviewed},
+    server::ApiServer,
 };
 use crate::{
     error::{AttestError, Failure, Refusal, Unavailable},
     evidence::Evidence,
-    https::{Https, HttpsError, HttpsUrl, Reply},
+    https::{HttpsError, HttpsUrl},
     identity::template::{Template, TemplateError, Variable},
     join,
     json::Json,
     outcome::{Attested, ProofKind, ProofRecord},
     port::{Attestor, BoxFuture, Now},
-    secret::{LONGEST_TOKEN, Token},
-    watched::Watched,
+    secret::Token,
 };
-use bytes::Bytes;
-use http::{HeaderValue, Request, StatusCode, Uri, header, request::Builder};
-use http_body_util::Full;
+use http::{Request, StatusCode, header};
 use sha2::{Digest as _, Sha256};
 use spiffe::SpiffeId;
 use std::{path::PathBuf, time::Duration};
 use thiserror::Error;
 use tokio::sync::Semaphore;
 
-/// The longest answer of an API server, in octets: etcd keeps no larger object by default.
-const LONGEST_ANSWER: usize = 3 << 19;
 /// Which API server is asked, and how.
 pub struct KubernetesSettings {
     /// The attestor's name.
@@ -95,9 +91,7 @@ pub enum KubernetesError {
 /// Takes the tokens that one API server vouches for.
 pub struct KubernetesAttestor {
     name: String,
-    server: HttpsUrl,
-    https: Https,
-    own_token: Watched<Token>,
+    api: ApiServer,
     cluster: Option<String>,
     audiences: Vec<String>,
     template: Template,
@@ -122,12 +116,15 @@ impl KubernetesAttestor {
         if needs_pod && settings.dapr.is_none() {
             return Err(KubernetesError::NoControlPlane(name));
         }
-        let https = Https::new(settings.ca_file, settings.timeout, LONGEST_ANSWER);
+        let api = ApiServer::new(
+            settings.server,
+            settings.ca_file,
+            settings.token_file,
+            settings.timeout,
+        );
         Ok(Self {
-            https: https.map_err(|why| KubernetesError::Https(name.clone(), why))?,
+            api: api.map_err(|why| KubernetesError::Https(name.clone(), why))?,
             name,
-            server: settings.server,
-            own_token: Watched::new(settings.token_file, LONGEST_TOKEN as u64 + 2, read_token),
             cluster: settings.cluster,
             audiences: settings.audiences,
             template: settings.template,
@@ -155,7 +152,7 @@ impl KubernetesAttestor {
             proof: ProofRecord {
                 attestor: self.name.clone(),
                 kind: ProofKind::TokenReview,
-                issuer: Some(self.server.to_string()),
+                issuer: Some(self.api.name()),
                 subject: Some(reviewed.username),
                 audiences: reviewed.audiences,
                 fingerprint: Some(Sha256::digest(token).into()),
@@ -167,13 +164,15 @@ impl KubernetesAttestor {
 
     async fn review(&self, token: &str) -> Result<Reviewed, Failure> {
         let body = review::question(token, &self.audiences);
-        let request =
-            Request::post(self.url(review::PATH)?).header(header::CONTENT_TYPE, "application/json");
-        let reply = self.ask(request, body).await?;
+        let request = Request::post(self.api.url(review::PATH)?)
+            .header(header::CONTENT_TYPE, "application/json");
+        let reply = self.api.ask(request, body).await?;
         match reply.status {
             StatusCode::OK | StatusCode::CREATED => review::answer(&reply.body, &self.audiences)
-                .map_err(|why| why.unwrap_or_else(|| self.odd("no TokenReview came back").into())),
-            status => Err(self.status(status).into()),
+                .map_err(|why| {
+                    why.unwrap_or_else(|| self.api.odd("no TokenReview came back").into())
+                }),
+            status => Err(self.api.status(status).into()),
         }
     }
 
@@ -187,8 +186,10 @@ impl KubernetesAttestor {
         let trust_domain = match app.domain {
             Domain::Known(domain) => domain,
             Domain::In(name) => {
-                let body = self.get(&pods::configuration_path(account, &name)).await?;
-                let none = || self.odd("no Dapr Configuration came back");
+                let body = self
+                    .get(&pods::configuration_path(&account.namespace, &name))
+                    .await?;
+                let none = || self.api.odd("no Dapr Configuration came back");
                 pods::trust_domain(&body).ok_or_else(none)?
             }
         };
@@ -207,60 +208,15 @@ impl KubernetesAttestor {
     ) -> Result<App, Failure> {
         let body = self.get(&pods::pod_path(account, pod)).await?;
         let app = pods::app(&body, account, pod, control_plane);
-        Ok(app.ok_or_else(|| self.odd("no such Pod came back"))??)
+        Ok(app.ok_or_else(|| self.api.odd("no such Pod came back"))??)
     }
 
     async fn get(&self, path: &str) -> Result<Json, Failure> {
-        let request = Request::get(self.url(path)?);
-        let reply = self.ask(request, Vec::new()).await?;
-        match reply.status {
-            StatusCode::OK => Json::parse(&reply.body)
-                .ok_or_else(|| self.odd("what came back is not JSON").into()),
-            StatusCode::NOT_FOUND => {
-                Err(Refusal::Pod("it, or the configuration that it names, does not exist").into())
-            }
-            status => Err(self.status(status).into()),
-        }
+        let missing = || Refusal::Pod("it, or the configuration that it names, does not exist");
+        let body = self.api.get(path).await?.ok_or_else(missing)?;
+        let json = Json::parse(&body);
+        json.ok_or_else(|| self.api.odd("what came back is not JSON").into())
     }
-
-    async fn ask(&self, request: Builder, body: Vec<u8>) -> Result<Reply, Unavailable> {
-        let own = self.own_token.get().await;
-        let own = own.map_err(|fault| Unavailable::File(fault.to_string()))?;
-        let bearer = HeaderValue::from_str(&format!("Bearer {}", own.expose()));
-        let mut bearer = bearer.map_err(|_| self.odd("this CA's own token is none"))?;
-        bearer.set_sensitive(true);
-        let request = request
-            .header(header::AUTHORIZATION, bearer)
-            .header(header::ACCEPT, "application/json")
-            .body(Full::from(Bytes::from(body)))
-            .map_err(|e| self.odd(&e.to_string()))?;
-        self.https.ask(request).await
-    }
-
-    fn url(&self, path: &str) -> Result<Uri, Unavailable> {
-        let url = self.server.join(path);
-        url.ok_or_else(|| self.odd("the URL of the question is none"))
-    }
-
-    fn status(&self, status: StatusCode) -> Unavailable {
-        match status {
-            StatusCode::UNAUTHORIZED => Unavailable::OwnToken(self.server.to_string()),
-            StatusCode::FORBIDDEN => Unavailable::OwnRights(self.server.to_string()),
-            other => self.odd(&format!("the status is {other}")),
-        }
-    }
-
-    fn odd(&self, why: &str) -> Unavailable {
-        Unavailable::Remote {
-            what: self.server.to_string(),
-            why: why.to_owned(),
-        }
-    }
-}
-
-fn read_token(bytes: &[u8]) -> Result<Token, String> {
-    let text = std::str::from_utf8(bytes).map_err(|_| "is not a token")?;
-    Token::new(text.to_owned()).map_err(|why| why.to_string())
 }
 
 impl Attestor for KubernetesAttestor {

@@ -3,9 +3,11 @@
 mod attestor;
 mod pods;
 mod review;
+mod server;
 
 pub use attestor::{KubernetesAttestor, KubernetesError, KubernetesSettings, ServerLoad};
 pub use pods::ControlPlane;
+pub use server::ApiServer;
 
 use crate::{
     error::Refusal,

@@ -48,11 +48,8 @@ pub(super) fn pod_path(account: &ServiceAccount, pod: &Pod) -> String {
     format!("/api/v1/namespaces/{}/pods/{}", account.namespace, pod.name)
 }
 
-pub(super) fn configuration_path(account: &ServiceAccount, name: &str) -> String {
-    format!(
-        "/apis/dapr.io/v1alpha1/namespaces/{}/configurations/{name}",
-        account.namespace
-    )
+pub(super) fn configuration_path(namespace: &str, name: &str) -> String {
+    format!("/apis/dapr.io/v1alpha1/namespaces/{namespace}/configurations/{name}")
 }
 
 /// Reads a Pod. `None`: it is none.

@@ -9,7 +9,7 @@ use crate::{
     unavailable,
 };
 use credence_attest::{
-    AttestError, Attestor as _, Evidence, HttpsUrl, Refusal, Unavailable,
+    AttestError, Attestor as _, Evidence, HttpsError, HttpsUrl, Refusal, Roots, Unavailable,
     jwt::{Freshness, JwtAttestor, Keys},
 };
 use std::{
@@ -326,4 +326,17 @@ async fn a_file_is_read_again_when_it_changes() {
         refusal(&attestor, &signed_by("a"), now()).await,
         Refusal::UnknownKey
     );
+}
+
+#[tokio::test]
+async fn a_server_is_known_by_certificates_in_the_configuration_itself() {
+    let (server, _) = changing((200, set(&["a"]))).await;
+    let url = || HttpsUrl::parse(&format!("{}/keys", server.url)).unwrap();
+    let pem = std::fs::read_to_string(&server.ca_file).unwrap();
+    let keys = |pem: &str| Keys::url(url(), Roots::Pem(pem.into()), PATIENT, freshness());
+    let attestor = JwtAttestor::new(settings(), keys(&pem).unwrap()).unwrap();
+    attestor.attest(&signed_by("a"), now()).await.unwrap();
+    for bad in ["", "nonsense"] {
+        assert!(matches!(keys(bad), Err(HttpsError::Roots(_))));
+    }
 }

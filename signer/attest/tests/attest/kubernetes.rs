@@ -8,7 +8,7 @@ use crate::{
 use credence_attest::{
     AttestError, Attested, Attestor as _, HttpsUrl, ProofKind, Refusal, Unavailable,
     identity::template::Template,
-    kubernetes::{KubernetesAttestor, KubernetesError, KubernetesSettings, ServerLoad},
+    kubernetes::{ApiServer, KubernetesAttestor, KubernetesError, KubernetesSettings, ServerLoad},
 };
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::Semaphore, task::JoinHandle};
@@ -303,4 +303,38 @@ async fn settings_that_let_everybody_in_are_refused() {
         error(no_plane),
         KubernetesError::NoControlPlane(_)
     ));
+}
+
+#[tokio::test]
+async fn a_configuration_is_asked_for_by_its_name() {
+    let server = Server::start(|asked| match asked.path.as_str() {
+        "/apis/dapr.io/v1alpha1/namespaces/dapr-system/configurations/daprsystem" => {
+            (200, r#"{"kind":"Configuration"}"#.into())
+        }
+        "/apis/dapr.io/v1alpha1/namespaces/dapr-system/configurations/secret" => {
+            (403, String::new())
+        }
+        _ => (404, String::new()),
+    })
+    .await;
+    let KubernetesSettings {
+        server: url,
+        ca_file,
+        token_file,
+        timeout,
+        ..
+    } = settings(&server);
+    let api = ApiServer::new(url, ca_file, token_file, timeout).unwrap();
+    let found = api.configuration("dapr-system", "daprsystem").await;
+    assert_eq!(&found.unwrap().unwrap()[..], br#"{"kind":"Configuration"}"#);
+    let asked = &server.asked()[0];
+    assert_eq!(asked.method, "GET");
+    assert_eq!(asked.authorization.as_deref(), Some("Bearer own-token"));
+    assert_eq!(api.configuration("dapr-system", "other").await, Ok(None));
+    let denied = api.configuration("dapr-system", "secret").await;
+    assert!(matches!(denied, Err(Unavailable::OwnRights(_))));
+    for (namespace, name) in [("a/b", "c"), ("a", "../secrets/x"), ("", "c"), ("a", "..")] {
+        assert!(api.configuration(namespace, name).await.is_err(), "{name}");
+    }
+    assert_eq!(server.asked().len(), 3);
 }

@@ -4,7 +4,10 @@ use super::{evidence, unwritable};
 use crate::{
     desk::{Application, Desk, Life, Terms},
     pem,
-    ports::{Claimed, Evidence, Frontend, Identified, Issued, Token, Validator},
+    ports::{
+        Claimed, Evidence, Frontend, Identified, Issued, LONGEST_AUDIENCE, MOST_AUDIENCES, Token,
+        Tokens, Validator, WorkloadTokens,
+    },
     proto::dapr::{
         SignCertificateRequest, SignCertificateResponse,
         ca_server::{Ca, CaServer},
@@ -15,7 +18,11 @@ use crate::{
 use credence_ca::profile::Profile;
 use prost_types::Timestamp;
 use spiffe::TrustDomain;
-use std::{collections::BTreeSet, net::SocketAddr, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    net::SocketAddr,
+    sync::Arc,
+};
 use tonic::{Request, Response, Status};
 
 /// The second is what old daprd writes.
@@ -54,12 +61,23 @@ pub struct Dapr<A> {
     desk: Arc<Desk<A>>,
     terms: Terms,
     validators: Validators,
+    tokens: Option<Arc<dyn Tokens>>,
 }
 
 impl<A: Identified> Dapr<A> {
     /// The service on these terms.
     #[must_use]
     pub fn server(desk: Arc<Desk<A>>, terms: DaprTerms) -> CaServer<Self> {
+        Self::server_with(desk, terms, None)
+    }
+
+    /// The service on these terms, with JWTs beside certificates where there are tokens.
+    #[must_use]
+    pub fn server_with(
+        desk: Arc<Desk<A>>,
+        terms: DaprTerms,
+        tokens: Option<Arc<dyn Tokens>>,
+    ) -> CaServer<Self> {
         let DaprTerms {
             domains,
             life,
@@ -77,6 +95,7 @@ impl<A: Identified> Dapr<A> {
             desk,
             terms,
             validators,
+            tokens,
         })
         .max_decoding_message_size(message_bytes)
     }
@@ -84,11 +103,46 @@ impl<A: Identified> Dapr<A> {
     fn read(
         &self,
         request: Request<SignCertificateRequest>,
-    ) -> Result<Application, (Option<SocketAddr>, Refusal)> {
+    ) -> Result<(Application, Vec<String>), (Option<SocketAddr>, Refusal)> {
         let evidence = evidence(Frontend::Dapr, &request);
         let peer = evidence.peer;
-        self.complete(evidence, request.into_inner())
+        let mut message = request.into_inner();
+        let audiences = self.audiences(std::mem::take(&mut message.jwt_audiences));
+        audiences
+            .and_then(|audiences| Ok((self.complete(evidence, message)?, audiences)))
             .map_err(|refusal| (peer, refusal))
+    }
+
+    /// Who issues no JWTs does not look at whom they would be for, as sentry does not.
+    fn audiences(&self, audiences: Vec<String>) -> Result<Vec<String>, Refusal> {
+        let good = |audience: &String| {
+            (1..=LONGEST_AUDIENCE).contains(&audience.len()) && !audience.contains(char::is_control)
+        };
+        match &self.tokens {
+            None => Ok(Vec::new()),
+            Some(_) if audiences.len() <= MOST_AUDIENCES && audiences.iter().all(good) => {
+                Ok(audiences)
+            }
+            Some(_) => Err(Refusal::Message(format!(
+                "JWTs are for at most {MOST_AUDIENCES} audiences of 1 to {LONGEST_AUDIENCE} octets"
+            ))),
+        }
+    }
+
+    async fn apply(
+        &self,
+        application: Application,
+        audiences: Vec<String>,
+    ) -> Result<SignCertificateResponse, Refusal> {
+        let Some(tokens) = &self.tokens else {
+            let issued = self.desk.apply(&self.terms, application).await?;
+            return answer(&issued, None);
+        };
+        let (issued, tokens) = self
+            .desk
+            .apply_with_tokens(&self.terms, application, &**tokens, audiences)
+            .await?;
+        answer(&issued, Some(tokens))
     }
 
     fn complete(
@@ -149,11 +203,7 @@ impl<A: Identified> Ca for Dapr<A> {
         request: Request<SignCertificateRequest>,
     ) -> Result<Response<SignCertificateResponse>, Status> {
         let answer = match self.read(request) {
-            Ok(application) => self
-                .desk
-                .apply(&self.terms, application)
-                .await
-                .and_then(|issued| answer(&issued)),
+            Ok((application, audiences)) => self.apply(application, audiences).await,
             Err((peer, refusal)) => Err(self.desk.turned_away(Frontend::Dapr, peer, refusal)),
         };
         answer
@@ -202,7 +252,14 @@ fn claimed(
 }
 
 /// The chain without the root; the trust anchors apart.
-fn answer(issued: &Issued) -> Result<SignCertificateResponse, Refusal> {
+fn answer(
+    issued: &Issued,
+    tokens: Option<WorkloadTokens>,
+) -> Result<SignCertificateResponse, Refusal> {
+    let (jwt, per_audience_jwts) = match tokens {
+        Some(tokens) => (Some(tokens.jwt), tokens.by_audience.into_iter().collect()),
+        None => (None, HashMap::new()),
+    };
     Ok(SignCertificateResponse {
         workload_certificate: pem::certificates(&issued.chain)
             .map_err(|error| unwritable(&error))?
@@ -213,6 +270,7 @@ fn answer(issued: &Issued) -> Result<SignCertificateResponse, Refusal> {
                 .into_bytes(),
         ],
         valid_until: Some(Timestamp::from(issued.not_after)),
-        ..SignCertificateResponse::default()
+        jwt,
+        per_audience_jwts,
     })
 }

@@ -2,7 +2,7 @@
 
 use super::{
     page::Page,
-    serve::{HttpLimits, HttpListener, Pages},
+    serve::{Asked, HttpLimits, HttpListener, Pages},
 };
 use crate::{
     health::{Report, newest},
@@ -93,8 +93,8 @@ impl Loopback {
 
 impl Pages for Loopback {
     /// That `/livez` is answered says that it lives.
-    fn page(&self, path: &str) -> Option<Page> {
-        match path {
+    fn page(&self, asked: Asked<'_>) -> Option<Page> {
+        match asked.path {
             "/livez" => Some(Page::text(StatusCode::OK, "alive\n".into())),
             "/readyz" => Some(self.ready()),
             "/metrics" => Some(self.metrics()),

@@ -9,8 +9,12 @@ use http_body_util::Full;
 pub struct Page {
     status: StatusCode,
     kind: &'static str,
+    cache: &'static str,
     body: String,
 }
+
+/// Answers are of the moment.
+const NOT_KEPT: &str = "no-store";
 
 impl Page {
     /// Plain text.
@@ -19,6 +23,7 @@ impl Page {
         Self {
             status,
             kind: "text/plain; charset=utf-8",
+            cache: NOT_KEPT,
             body,
         }
     }
@@ -29,6 +34,7 @@ impl Page {
         Self {
             status: StatusCode::OK,
             kind: "text/plain; version=0.0.4; charset=utf-8",
+            cache: NOT_KEPT,
             body,
         }
     }
@@ -39,7 +45,17 @@ impl Page {
         Self {
             status: StatusCode::OK,
             kind: "application/json",
+            cache: NOT_KEPT,
             body,
+        }
+    }
+
+    /// The same, which others may keep for an hour.
+    #[must_use]
+    pub fn kept_for_an_hour(self) -> Self {
+        Self {
+            cache: "public, max-age=3600",
+            ..self
         }
     }
 
@@ -48,7 +64,7 @@ impl Page {
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(self.kind));
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(self.cache));
         headers.insert(
             header::X_CONTENT_TYPE_OPTIONS,
             HeaderValue::from_static("nosniff"),

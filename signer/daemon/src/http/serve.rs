@@ -42,10 +42,21 @@ impl Default for HttpLimits {
     }
 }
 
+/// What a request asks for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Asked<'r> {
+    /// The path, without a query.
+    pub path: &'r str,
+    /// The host that the caller meant: of the request's target, or else its header `host`.
+    pub host: Option<&'r str>,
+    /// The header `x-forwarded-host`, which anybody can set.
+    pub forwarded_host: Option<&'r str>,
+}
+
 /// The pages of a listener.
 pub trait Pages: Send + Sync + 'static {
-    /// The page at this path, if there is one.
-    fn page(&self, path: &str) -> Option<Page>;
+    /// The page that is asked for, if there is one.
+    fn page(&self, asked: Asked<'_>) -> Option<Page>;
 }
 
 /// Pages on one address.
@@ -74,7 +85,8 @@ impl HttpListener {
     }
 
     /// Pages for everybody who reaches the socket.
-    pub(super) fn plain(socket: TcpListener, pages: Arc<dyn Pages>, limits: HttpLimits) -> Self {
+    #[must_use]
+    pub fn plain(socket: TcpListener, pages: Arc<dyn Pages>, limits: HttpLimits) -> Self {
         Self {
             socket,
             tls: None,
@@ -150,6 +162,23 @@ where
     }
 }
 
+/// A header that is there twice, or is no text, counts as none.
+fn asked(request: &Request<Incoming>) -> Asked<'_> {
+    let header = |name: &str| {
+        let mut values = request.headers().get_all(name).iter();
+        match (values.next(), values.next()) {
+            (Some(one), None) => one.to_str().ok(),
+            _ => None,
+        }
+    };
+    let target = request.uri().authority().map(http::uri::Authority::as_str);
+    Asked {
+        path: request.uri().path(),
+        host: target.or_else(|| header("host")),
+        forwarded_host: header("x-forwarded-host"),
+    }
+}
+
 fn answer(request: &Request<Incoming>, pages: &dyn Pages) -> Response<Full<Bytes>> {
     if ![Method::GET, Method::HEAD].contains(request.method()) {
         let mut refused =
@@ -159,7 +188,7 @@ fn answer(request: &Request<Incoming>, pages: &dyn Pages) -> Response<Full<Bytes
             .insert(header::ALLOW, http::HeaderValue::from_static("GET, HEAD"));
         return refused;
     }
-    let page = pages.page(request.uri().path());
+    let page = pages.page(asked(request));
     let nothing = || Page::text(StatusCode::NOT_FOUND, "there is no such page\n".into());
     page.unwrap_or_else(nothing).response()
 }

@@ -17,3 +17,4 @@ mod pages;
 mod sds;
 mod support;
 mod tls;
+mod tokens;

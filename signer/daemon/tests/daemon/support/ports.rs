@@ -8,7 +8,7 @@ use credence_daemon::{
     health::{Part, Report, State},
     ports::{
         Applied, Attesting, BoxFuture, Bundle, Bundles, Claimed, Clock, Evidence, Figures, Health,
-        Identified, Issued, Issuing, Order, Reader, Validator,
+        Identified, Issued, Issuing, Order, Reader, Tokens, Validator, WorkloadTokens,
     },
     refusal::{AttestError, Refusal},
 };
@@ -203,6 +203,36 @@ impl Issuing<Who> for Issuer {
             .unwrap()
             .push((applicant, applied, why));
         Box::pin(async {})
+    }
+}
+
+/// Writes down for whom a token is, and signs nothing.
+#[derive(Default)]
+pub(crate) struct Notary {
+    pub(crate) fails: bool,
+    pub(crate) asked: Mutex<Vec<(SpiffeId, Vec<String>)>>,
+}
+
+impl Tokens for Notary {
+    fn issue(
+        &self,
+        identity: SpiffeId,
+        audiences: Vec<String>,
+    ) -> BoxFuture<'_, Result<WorkloadTokens, Refusal>> {
+        let tokens = WorkloadTokens {
+            jwt: format!("{identity} for all"),
+            by_audience: audiences
+                .iter()
+                .map(|audience| (audience.clone(), format!("{identity} for {audience}")))
+                .collect(),
+        };
+        self.asked.lock().unwrap().push((identity, audiences));
+        Box::pin(async move {
+            match self.fails {
+                false => Ok(tokens),
+                true => Err(Refusal::Failed("secret detail".into())),
+            }
+        })
     }
 }
 

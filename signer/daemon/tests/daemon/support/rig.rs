@@ -12,7 +12,7 @@ use credence_daemon::{
     grpc::{Connections, Listener, Router, bind},
     limits::{ConnectionLimits, IssuanceLimits},
     metrics::Metrics,
-    ports::{Bundles, Clock, Validator},
+    ports::{Bundles, Clock, Tokens, Validator},
     tls::{ClientRoots, Inside, Serving, Tls},
 };
 use spiffe::TrustDomain;
@@ -39,6 +39,7 @@ pub(crate) struct Rig {
     pub(crate) streams: StreamLimits,
     pub(crate) beyond: Beyond,
     pub(crate) validators: Validators,
+    pub(crate) tokens: Option<Arc<dyn Tokens>>,
 }
 
 pub(crate) fn domains(names: &[&str]) -> BTreeSet<TrustDomain> {
@@ -69,6 +70,7 @@ impl Rig {
                 enabled: BTreeSet::from([Validator::Jwks, Validator::Kubernetes]),
                 default: Some(Validator::Kubernetes),
             },
+            tokens: None,
             ca,
         }
     }
@@ -107,7 +109,7 @@ impl Rig {
                 life,
                 self.connections.message_bytes,
             ))
-            .unary(Dapr::server(desk, terms))
+            .unary(Dapr::server_with(desk, terms, self.tokens.clone()))
             .streaming(streams, BundleStreams::<Who>::STREAMS)
     }
 

@@ -66,6 +66,17 @@ pub(crate) struct DaprResponse {
     pub(crate) trust_chain_certificates: Vec<Vec<u8>>,
     #[prost(message, optional, tag = "3")]
     pub(crate) valid_until: Option<Timestamp>,
+    #[prost(message, optional, tag = "4")]
+    pub(crate) jwt: Option<StringValue>,
+    #[prost(btree_map = "string, message", tag = "5")]
+    pub(crate) per_audience_jwts: BTreeMap<String, StringValue>,
+}
+
+/// `google.protobuf.StringValue`
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct StringValue {
+    #[prost(string, tag = "1")]
+    pub(crate) value: String,
 }
 
 /// `google.protobuf.Timestamp`
