@@ -1,7 +1,7 @@
 //! Everything that a CA is started with: values only, decided by the binary.
 
 use crate::{
-    attesting::Panels, clock::Shared, current::Current, lifecycle::Beginning, lineages::Lineages,
+    attesting::Panels, chain::ChainPlan, clock::Shared, current::Current, lineages::Lineages,
     revocations, serving::Own, tokens,
 };
 use credence_ca::{dns::DnsTemplates, lifecycle::Settings};
@@ -25,8 +25,8 @@ pub struct Plan {
     pub further_domains: Vec<TrustDomain>,
     /// The state folder.
     pub state: PathBuf,
-    /// Where a new CA gets its root and issuer from.
-    pub beginning: Beginning,
+    /// Root and issuer from somebody else's files; none: they are made here, or were imported.
+    pub chain: Option<ChainPlan>,
     /// Lives and hints.
     pub settings: Settings,
     /// The signing module.
