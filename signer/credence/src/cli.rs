@@ -8,8 +8,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
 pub(crate) use ca::{
-    CaCommand, CaRunArguments, ForceArguments, ForceCommand, RevokeArguments, Target,
-    TokenArguments, TokenCommand,
+    BackupArguments, CaCommand, CaRunArguments, CaStateArguments, ExportCaArguments,
+    ForceArguments, ForceCommand, ImportIssuerArguments, RenewArguments, RestoreArguments,
+    RevokeArguments, Target, TokenArguments, TokenCommand,
 };
 pub(crate) use log::{
     ArchiveArguments, BookArguments, ExportArguments, ListArguments, LogCommand, ShowArguments,

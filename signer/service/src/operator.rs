@@ -3,7 +3,7 @@
 use crate::{
     book::{Book, Unrecorded},
     current::Current,
-    lifecycle::{Import, Lifecycle, LifecycleError, Places},
+    lifecycle::{Lifecycle, LifecycleError, Manual, Places},
     revocations::{Mark, Revocations},
     tokens::{TokenError, Tokens},
 };
@@ -130,14 +130,24 @@ impl Operator {
         Ok(outcome?)
     }
 
-    /// A root or an issuer from elsewhere, whose chain has been verified.
+    /// Something that is more than an event; gives what there is to show.
     ///
     /// # Errors
-    /// If it is refused.
-    pub async fn import(&self, uid: u32, chain: Import) -> Result<(), OperatorError> {
-        self.on_record(uid, "import", &BTreeMap::new(), "ordered")
-            .await?;
-        Ok(self.0.lifecycle.import(chain, By::Uid(uid)).await?)
+    /// If it is refused; that is on record, too.
+    pub async fn manual(
+        &self,
+        uid: u32,
+        command: &str,
+        arguments: BTreeMap<String, String>,
+        order: Manual,
+    ) -> Result<String, OperatorError> {
+        self.on_record(uid, command, &arguments, "ordered").await?;
+        let outcome = self.0.lifecycle.manual(order, By::Uid(uid)).await;
+        if let Err(why) = &outcome {
+            self.on_record(uid, command, &arguments, &why.to_string())
+                .await?;
+        }
+        Ok(outcome?)
     }
 
     /// What a forced step would break.

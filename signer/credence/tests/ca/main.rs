@@ -9,8 +9,10 @@
 )]
 
 mod administration;
+mod copies;
 mod crash;
 mod dapr;
+mod intermediate;
 mod issuing;
 mod joining;
 mod own_chain;
