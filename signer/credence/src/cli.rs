@@ -7,6 +7,8 @@ mod policy;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
+#[cfg(test)]
+pub(crate) use ca::run_help as ca_run_help;
 pub(crate) use ca::{
     BackupArguments, CaCommand, CaRunArguments, CaStateArguments, ExportCaArguments,
     ForceArguments, ForceCommand, ImportIssuerArguments, RenewArguments, RestoreArguments,

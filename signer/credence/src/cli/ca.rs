@@ -67,6 +67,12 @@ The configuration file is TOML; relative paths are relative to its folder:
 On the first start a root and an issuer are made. SIGHUP reads the signing module's file again.
 SIGINT and SIGTERM end it; requests under way get to end.";
 
+/// The example in `credence ca run --help`.
+#[cfg(test)]
+pub(crate) fn run_help() -> &'static str {
+    RUN_HELP
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum CaCommand {
     /// Run the CA: Istio's and Dapr's protocols, the bundle, health.
