@@ -2,7 +2,7 @@
 
 use super::{orders, run::read_config};
 use crate::{
-    cli::{BackupArguments, ExportCaArguments, RestoreArguments},
+    cli::{ArchiveCaArguments, BackupArguments, ExportCaArguments, RestoreArguments},
     clock::{Clocks, WallClock},
     failure::Failure,
 };
@@ -11,7 +11,14 @@ use credence_ca::{
     lifecycle::{CertificateId, KeyPlace, RootCertificate, State},
 };
 use credence_host::{chain::pem, private_file, state::StateError};
-use credence_service::{admin::protocol::Request, backup, clock::Shared};
+use credence_service::{
+    admin::{
+        ask,
+        protocol::{Answer, Request},
+    },
+    backup,
+    clock::Shared,
+};
 use std::{
     fs,
     os::unix::fs::DirBuilderExt as _,
@@ -106,12 +113,28 @@ impl Folders {
     }
 }
 
+pub(super) fn archive(arguments: &ArchiveCaArguments) -> Result<(), Failure> {
+    let request = Request::Archive {
+        before: arguments.before.past(WallClock.time()).unix(),
+        to: absolute(&arguments.to)?,
+    };
+    match ask(&arguments.target.socket, &request)? {
+        Answer::Told(text) => orders::print(&text),
+        other => Err(orders::unexpected(&other)),
+    }
+}
+
 pub(super) fn backup(arguments: &BackupArguments) -> Result<(), Failure> {
-    let to = std::path::absolute(&arguments.to)
-        .map_err(|e| Failure::Unreadable(arguments.to.clone(), e))?;
-    let bad = || Failure::BadInput(arguments.to.clone(), "its name is not UTF-8".into());
-    let to = to.into_os_string().into_string().map_err(|_| bad())?;
+    let to = absolute(&arguments.to)?;
     orders::done(&arguments.target, &Request::Backup { to })
+}
+
+/// The CA's process has another working folder than this command.
+fn absolute(path: &Path) -> Result<String, Failure> {
+    let whole =
+        std::path::absolute(path).map_err(|e| Failure::Unreadable(path.to_path_buf(), e))?;
+    let bad = |_| Failure::BadInput(path.to_path_buf(), "its name is not UTF-8".into());
+    whole.into_os_string().into_string().map_err(bad)
 }
 
 pub(super) fn restore(arguments: &RestoreArguments) -> Result<(), Failure> {

@@ -20,6 +20,7 @@ pub(super) fn run(command: &CaCommand) -> Result<(), Failure> {
         CaCommand::ImportIssuer(arguments) => chains::import_issuer(arguments),
         CaCommand::Renew(arguments) => chains::renew(arguments),
         CaCommand::Export(arguments) => files::export(arguments),
+        CaCommand::Archive(arguments) => files::archive(arguments),
         CaCommand::Backup(arguments) => files::backup(arguments),
         CaCommand::Restore(arguments) => files::restore(arguments),
         CaCommand::Status(arguments) => status(&arguments.target, arguments.json),

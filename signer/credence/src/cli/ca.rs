@@ -114,6 +114,8 @@ pub(crate) enum CaCommand {
     Renew(RenewArguments),
     /// Write roots, issuer and the issuer's key to a folder, as `dapr mtls export` does.
     Export(ExportCaArguments),
+    /// Move old entries of a running CA's ledger to a file of their own, as `credence log archive` does for one that is not running.
+    Archive(ArchiveCaArguments),
     /// Copy the state of a running CA to a new folder. The CA's keys are in it.
     Backup(BackupArguments),
     /// Make a state folder of a backup. Gates are shut for the longest life of a leaf then.
@@ -187,6 +189,18 @@ pub(crate) struct ExportCaArguments {
     /// Write the root's key, too: root.key.
     #[arg(long)]
     pub(crate) root_key: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ArchiveCaArguments {
+    /// Entries from before this time: RFC 3339, a day, or how long ago, such as 30d.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) before: crate::logbook::When,
+    /// The archive, a file to make; a relative path is of this command's folder.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) to: PathBuf,
+    #[command(flatten)]
+    pub(crate) target: Target,
 }
 
 #[derive(Debug, Args)]

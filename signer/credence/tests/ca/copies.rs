@@ -161,3 +161,77 @@ fn half_a_backup_is_none() {
     // A folder that nothing was restored to is a new CA's.
     assert!(Running::start(&ca.setup.binary, ca.folder()).is_ok());
 }
+
+#[tokio::test]
+async fn a_running_ca_archives_what_is_old_and_still_renews() {
+    let mut ca = setup("").start();
+    let pair = ca.certificate("shop", "web").await.unwrap();
+    // A clean end signs a checkpoint, which is where an archive can end.
+    ca.stop();
+    ca.start_again();
+    let to = ca.folder().join("old.archive");
+    let told = ca.order(&[
+        "ca",
+        "archive",
+        "--before",
+        "0s",
+        "--to",
+        to.to_str().unwrap(),
+    ]);
+    assert!(told.contains("it was verified"), "{told}");
+    let (code, _, err) = ca.command(&[
+        "ca",
+        "archive",
+        "--before",
+        "0s",
+        "--to",
+        to.to_str().unwrap(),
+    ]);
+    assert!(code == 8 && !err.is_empty(), "{err}");
+    // The certificate lives, so that it is in the ledger still.
+    ca.ask(&ca.client(Some(&pair)), None).await.unwrap();
+    ca.order(&[
+        "log",
+        "verify",
+        "--ledger",
+        to.to_str().unwrap(),
+        "--key",
+        &key(&ca),
+    ]);
+    let state = ca.folder().join("state");
+    ca.order(&["log", "verify", "--state", state.to_str().unwrap()]);
+}
+
+/// A daemon that ended without a word is on record when the next one begins.
+#[test]
+fn a_daemon_that_was_killed_is_on_record() {
+    let mut ca = setup("").start();
+    ca.kill();
+    ca.start_again();
+    ca.stop();
+    ca.start_again();
+    ca.stop();
+    let reader = Reader::open(&ca.folder().join("state/ledger.db")).unwrap();
+    assert_eq!(
+        reader
+            .list(&Query::kind(Kind::TAKEOVER))
+            .unwrap()
+            .records
+            .len(),
+        1
+    );
+}
+
+fn key(ca: &credence_ca_tests::daemon::Daemon) -> String {
+    use credence_ledger::checkpoint::{CheckpointKey, CheckpointSigner as _, MemorySigner};
+    let state = ca.folder().join("state");
+    let seed = credence_service::book::checkpoint_key(&state.join("ledger.key"), true).unwrap();
+    let origin = Reader::open(&state.join("ledger.db"))
+        .unwrap()
+        .base()
+        .unwrap()
+        .origin;
+    CheckpointKey::new(origin, &MemorySigner::new(&seed).public_key())
+        .unwrap()
+        .text()
+}

@@ -63,6 +63,12 @@ pub(super) async fn handle(operator: &Operator, uid: u32, request: Request) -> A
             );
             done.await.map(|_| Answer::Done)
         }
+        Request::Archive { before, to } => {
+            let archived = operator
+                .archive(uid, Time::from_unix(before), to.into())
+                .await;
+            archived.map(Answer::Told).map_err(told)
+        }
         Request::Backup { to } => {
             let arguments = BTreeMap::from([("to".to_owned(), to.clone())]);
             let order = Manual::Backup(to.into());

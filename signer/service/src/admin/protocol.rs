@@ -102,6 +102,13 @@ pub enum Request {
         /// How long it is to live; none: as configured.
         seconds: Option<u64>,
     },
+    /// Move old entries of the ledger to a file of their own.
+    Archive {
+        /// From before this time.
+        before: u64,
+        /// A file that is not there yet, as the CA's process sees it.
+        to: String,
+    },
     /// A copy of the state.
     Backup {
         /// A folder that is not there yet, as the CA's process sees it.
