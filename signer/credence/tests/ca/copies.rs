@@ -174,7 +174,7 @@ async fn a_running_ca_archives_what_is_old_and_still_renews() {
         "ca",
         "archive",
         "--before",
-        "0s",
+        "2099-01-01",
         "--to",
         to.to_str().unwrap(),
     ]);
@@ -183,7 +183,7 @@ async fn a_running_ca_archives_what_is_old_and_still_renews() {
         "ca",
         "archive",
         "--before",
-        "0s",
+        "2099-01-01",
         "--to",
         to.to_str().unwrap(),
     ]);

@@ -19,6 +19,7 @@ mod own_chain;
 mod record;
 mod rotation;
 mod starting;
+mod trouble;
 
 use credence_ca_tests::daemon::Setup;
 use std::time::{Duration, Instant};
