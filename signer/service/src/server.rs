@@ -3,7 +3,7 @@
 use crate::{
     applicant::Applicant,
     attesting::Attestors,
-    book::{Book, KeyFileError, checkpoint_key},
+    book::{Book, KEY, KeyFileError, LEDGER, checkpoint_key},
     chain::{ChainError, follow},
     current::Current,
     door::Door,
@@ -172,7 +172,7 @@ impl Server {
 fn open(plan: &mut Plan) -> Result<Core, StartError> {
     let folder = StateFolder::open(&plan.state)?;
     let (ledger, file) = (
-        folder.path().join("ledger.db"),
+        folder.path().join(LEDGER),
         folder.path().join("lifecycle.json"),
     );
     if ledger.exists() && !file.exists() {
@@ -181,7 +181,7 @@ fn open(plan: &mut Plan) -> Result<Core, StartError> {
             missing: "lifecycle.json",
         });
     }
-    let key = checkpoint_key(&folder.path().join("ledger.key"), ledger.exists())?;
+    let key = checkpoint_key(&folder.path().join(KEY), ledger.exists())?;
     let mut authorities = Authorities::open(&folder, &plan.custodian)?;
     let (signer, clock) = (Arc::clone(&plan.signer), plan.clock.clone());
     let fresh = !file.exists();
@@ -210,6 +210,9 @@ fn open(plan: &mut Plan) -> Result<Core, StartError> {
         signer,
         clock.clone(),
     )?;
+    if let Err(error) = book.module() {
+        tracing::error!(%error, "the signing module is not on record yet");
+    }
     let book = Arc::new(book);
     let reader = book.reader()?;
     let (current, places) = (Arc::<Current>::default(), Arc::<Places>::default());
