@@ -127,6 +127,8 @@ impl Failure {
             Self::Ca(
                 StartError::State(_)
                 | StartError::NotACa { .. }
+                | StartError::LedgerLost(_)
+                | StartError::LedgerThere(_)
                 | StartError::Key(_)
                 | StartError::Ledger(_)
                 | StartError::Read(_)

@@ -37,6 +37,8 @@ pub struct Plan {
     pub dns_templates: DnsTemplates,
     /// How the ledger is kept.
     pub ledger: Options,
+    /// The ledger was lost, and another is to be begun.
+    pub new_ledger: bool,
     /// Where gRPC is served.
     pub grpc: SocketAddr,
     /// Where health and metrics are served: a loopback address.

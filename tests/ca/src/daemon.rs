@@ -151,9 +151,15 @@ pub struct Running {
 impl Running {
     /// Starts the binary on a folder; gives its log if it ends before it serves.
     pub fn start(binary: &Path, folder: &Path) -> Result<Self, String> {
+        Self::start_with(binary, folder, &[])
+    }
+
+    /// The same, with further arguments.
+    pub fn start_with(binary: &Path, folder: &Path, arguments: &[&str]) -> Result<Self, String> {
         let mut child = Command::new(binary)
             .args(["ca", "run", "--log-format", "json", "--config"])
             .arg(folder.join("ca.toml"))
+            .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -255,7 +261,12 @@ impl Daemon {
 
     /// Starts it again.
     pub fn start_again(&mut self) {
-        let running = Running::start(&self.setup.binary, self.folder.path());
+        self.start_again_with(&[]);
+    }
+
+    /// Starts it again, with further arguments.
+    pub fn start_again_with(&mut self, arguments: &[&str]) {
+        let running = Running::start_with(&self.setup.binary, self.folder.path(), arguments);
         self.running = Some(running.unwrap_or_else(|log| panic!("it did not start:\n{log}")));
     }
 

@@ -1,6 +1,6 @@
 //! Where leaves are used, and what is known there: the lifecycle's view of the fleet, shared with the door and the bundle's streams.
 
-use crate::door::learns;
+use crate::{door::learns, serving};
 use credence_ca::{
     lifecycle::{BundleId, CertificateId, HolderId, Holders, Leaf},
     profile::Profile,
@@ -77,8 +77,11 @@ impl Places {
     }
 }
 
-/// None for what is no leaf.
+/// None for what is no leaf, and for the daemon's own of former times: their keys were in the memory of processes that have ended.
 fn held(leaf: LiveLeaf) -> Option<Leaf> {
+    if leaf.frontend == serving::FRONTEND {
+        return None;
+    }
     let is_leaf = [Profile::Root, Profile::Issuer]
         .iter()
         .all(|ca| ca.name() != leaf.profile);
