@@ -16,6 +16,7 @@ mod joining;
 mod own_chain;
 mod record;
 mod rotation;
+mod runbooks;
 mod starting;
 
 use credence_ca_tests::daemon::Setup;
