@@ -14,6 +14,9 @@ use credence_ledger::{
 use credence_policy_import::Problem;
 use credence_service::{
     admin::{AdminError, ClientError},
+    backup::BackupError,
+    book::{KeyFileError, Unrecorded},
+    requests::RequestError,
     server::StartError,
 };
 use std::{error::Error, io, path::PathBuf, process::ExitCode};
@@ -53,7 +56,11 @@ pub(crate) enum Failure {
     #[error("{0}")]
     Usage(&'static str),
     #[error("the CA is not on record")]
+    Unrecorded(#[from] Unrecorded),
+    #[error("the ledger cannot be written")]
     LedgerWrite(#[from] AppendError),
+    #[error(transparent)]
+    LedgerKey(#[from] KeyFileError),
     #[error("the CA could not be founded")]
     Founding(#[source] IssueError),
     #[error(transparent)]
@@ -70,6 +77,10 @@ pub(crate) enum Failure {
     Agent(#[from] AgentError),
     #[error(transparent)]
     Ca(#[from] StartError),
+    #[error(transparent)]
+    Backup(#[from] BackupError),
+    #[error(transparent)]
+    Request(#[from] RequestError),
     #[error(transparent)]
     AdminSocket(#[from] AdminError),
     #[error(transparent)]
@@ -105,7 +116,9 @@ impl Failure {
             | Self::Ledger(_)
             | Self::LedgerRead(_)
             | Self::Archive(_)
-            | Self::LedgerWrite(_) => 4,
+            | Self::LedgerWrite(_)
+            | Self::LedgerKey(_)
+            | Self::Unrecorded(_) => 4,
             #[cfg(feature = "pkcs11")]
             Self::Token(_) => 4,
             #[cfg(not(feature = "pkcs11"))]
@@ -123,6 +136,7 @@ impl Failure {
             ) => 4,
             Self::Ca(StartError::Bind { .. } | StartError::Loopback(_)) | Self::AdminSocket(_) => 5,
             Self::NotAsExpected { .. } => 6,
+            Self::Backup(_) | Self::Request(_) => 4,
             Self::NotForced | Self::Due(_) => 7,
             Self::Admin(_) | Self::Unexpected(_) => 8,
             Self::Attestor(_) => 3,

@@ -19,10 +19,10 @@ use credence_host::{
 };
 use credence_ledger::{
     checkpoint::MemorySigner,
-    entry::{Asker, Entry, Event, Issued, Name, Refused},
+    entry::{Asker, Entry, Event, Issued, Name, Refused, Takeover},
     octets::Digest,
     port::{Append as _, AppendError, Draft, Health},
-    sqlite::{About, Authority, Ledger, OpenError, Options, Query, ReadError, Reader},
+    sqlite::{About, Authority, Ledger, OpenError, Options, Previous, Query, ReadError, Reader},
 };
 use spiffe::SpiffeId;
 use std::{
@@ -33,6 +33,11 @@ use std::{
 use thiserror::Error;
 use tokio::sync::watch;
 use zeroize::Zeroizing;
+
+/// The ledger's file in a state folder.
+pub const LEDGER: &str = "ledger.db";
+/// The file of its checkpoints' key.
+pub const KEY: &str = "ledger.key";
 
 /// Why something is not on record, and therefore does not leave. Waiting helps.
 #[derive(Debug, Error)]
@@ -104,6 +109,17 @@ impl Book {
             clock: Box::new(clock.clone()),
         };
         let ledger = Ledger::open(path, options, authority)?;
+        if let Previous::Left(from) = ledger.previous() {
+            let takeover = Takeover {
+                from: from.clone(),
+                to: options.holder.clone(),
+            };
+            let entry = Entry::new(clock.time(), takeover);
+            // a disk that is full now is told by the ledger's health, and by every answer
+            if let Err(error) = ledger.append_blocking(vec![entry.into()]) {
+                tracing::error!(%error, "that the last daemon ended without a word is not on record");
+            }
+        }
         Ok(Self {
             ledger,
             signer,
@@ -136,6 +152,21 @@ impl Book {
     #[must_use]
     pub fn health(&self) -> watch::Receiver<Health> {
         self.ledger.watch()
+    }
+
+    /// Puts the signing module on record, unless it is there. One that is taken later goes on record with the first certificate that it
+    /// makes. Blocks.
+    ///
+    /// # Errors
+    /// If it is not on record.
+    pub fn module(&self) -> Result<(), Unrecorded> {
+        let digest = self.signer.module().digest();
+        let module = Digest(*digest.octets());
+        if let Some(draft) = self.module_draft(digest, &module)? {
+            self.ledger.append_blocking(vec![draft])?;
+            self.modules().insert(module);
+        }
+        Ok(())
     }
 
     /// Puts a root or issuer on record, unless it is there: its certificate, and how it was made. Blocks.

@@ -3,7 +3,7 @@
 use crate::{
     applicant::Applicant,
     attesting::Attestors,
-    book::{Book, KeyFileError, checkpoint_key},
+    book::{Book, KEY, KeyFileError, LEDGER, checkpoint_key},
     chain::{ChainError, follow},
     current::Current,
     door::Door,
@@ -188,7 +188,7 @@ impl Found {
     /// The ledger is made before `lifecycle.json`, so that one which is missing was there.
     fn look(folder: &StateFolder, plan: &Plan) -> Result<Self, StartError> {
         let (ledger, lifecycle) = (
-            folder.path().join("ledger.db"),
+            folder.path().join(LEDGER),
             folder.path().join("lifecycle.json"),
         );
         let fresh = !lifecycle.exists();
@@ -233,7 +233,7 @@ fn open(plan: &mut Plan) -> Result<Core, StartError> {
     let folder = StateFolder::open(&plan.state)?;
     let found = Found::look(&folder, plan)?;
     let (has_ledger, file) = (found.ledger.exists(), found.lifecycle);
-    let key = checkpoint_key(&folder.path().join("ledger.key"), has_ledger)?;
+    let key = checkpoint_key(&folder.path().join(KEY), has_ledger)?;
     let (signer, clock) = (Arc::clone(&plan.signer), plan.clock.clone());
     let (mut brought, files) = bring(plan, found.fresh)?;
     let mut authorities = Authorities::open(&folder, &plan.custodian)?;
@@ -271,6 +271,9 @@ fn open(plan: &mut Plan) -> Result<Core, StartError> {
             .map_or(Beginning::Found, |chain| Beginning::Import(Box::new(chain)));
         Lifecycle::begin(&mut founder, beginning)?;
         tracing::info!(trust_domain = %plan.trust_domain, "a new CA begins");
+    }
+    if let Err(error) = book.module() {
+        tracing::error!(%error, "the signing module is not on record yet");
     }
     let (current, places) = (Arc::<Current>::default(), Arc::<Places>::default());
     let revocations = Arc::new(Revocations::read(&reader)?);

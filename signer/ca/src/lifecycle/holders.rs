@@ -136,10 +136,14 @@ impl Holders {
         Self::default()
     }
 
-    /// A leaf is about to be handed out, or was found in the ledger.
+    /// A leaf is about to be handed out, or was found in the ledger. One that is known stays as it is: the ledger is read while
+    /// others are handed out.
     pub fn issued(&mut self, leaf: Leaf) {
         let order = self.next();
         let holder = self.holders.entry(leaf.holder).or_default();
+        if holder.leaves.iter().any(|held| held.serial == leaf.serial) {
+            return;
+        }
         holder.leaves.push(Held {
             serial: leaf.serial,
             identity: leaf.identity,
@@ -276,6 +280,15 @@ mod tests {
         // One given before a leaf does not count for that one.
         holders.issued(leaf(3, Learns::InAnswers(bundle(NEW))));
         assert_eq!(known(&holders)[2], Knows::Bundle(bundle(NEW)));
+    }
+
+    #[test]
+    fn a_leaf_that_is_found_in_the_ledger_too_is_one() {
+        let mut holders = Holders::new();
+        holders.issued(leaf(1, Learns::InAnswers(bundle(OLD))));
+        holders.has(&holder(), Some(bundle(NEW)));
+        holders.issued(leaf(1, Learns::InAnswers(bundle(OLD))));
+        assert_eq!(known(&holders), [Knows::Bundle(bundle(NEW))]);
     }
 
     #[test]

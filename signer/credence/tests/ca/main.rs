@@ -9,8 +9,10 @@
 )]
 
 mod administration;
+mod copies;
 mod crash;
 mod dapr;
+mod intermediate;
 mod issuing;
 mod joining;
 mod own_chain;
@@ -18,6 +20,7 @@ mod record;
 mod rotation;
 mod runbooks;
 mod starting;
+mod trouble;
 
 use credence_ca_tests::daemon::Setup;
 use std::time::{Duration, Instant};
