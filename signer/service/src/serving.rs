@@ -5,6 +5,7 @@ use crate::{
     clock::{Shared, system},
     current::{Current, Snapshot},
     lifecycle::Places,
+    plan::OwnFailed,
 };
 use credence_ca::{
     dns::DnsName,
@@ -63,6 +64,7 @@ pub struct OwnCertificates {
     book: Arc<Book>,
     places: Arc<Places>,
     clock: Shared,
+    failed: OwnFailed,
 }
 
 /// One of them.
@@ -82,6 +84,7 @@ impl OwnCertificates {
         book: Arc<Book>,
         places: Arc<Places>,
         clock: Shared,
+        failed: OwnFailed,
     ) -> Self {
         Self {
             own,
@@ -89,6 +92,7 @@ impl OwnCertificates {
             book,
             places,
             clock,
+            failed,
         }
     }
 
@@ -124,6 +128,7 @@ impl OwnCertificates {
             match self.replace(&serving).await {
                 Ok(now) => (issuer, ends) = now,
                 Err(error) => {
+                    (self.failed)(&error);
                     tracing::error!(%error, "the serving certificate could not be renewed; the old one goes on");
                     tokio::time::sleep(AGAIN).await;
                 }
