@@ -454,7 +454,7 @@ fn a_checkpoint_kept_elsewhere_shows_that_the_end_was_cut_off() {
     good(&log_file("verify", old, &["--key", &world.key]));
     let cut = bad(
         &log_file("verify", old, &["--key", &world.key, "--checkpoint", &note]),
-        7,
+        9,
     );
     assert!(cut.contains("entry 6: it is missing"), "{cut}");
 }

@@ -21,7 +21,7 @@ use crate::{
 use credence_ca::{certificate::CaCertificate, lifecycle::CertificateId};
 use std::{
     collections::BTreeMap,
-    fs, io,
+    fmt, fs, io,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -61,8 +61,28 @@ pub struct Imported {
     pub certificate: CaCertificate,
     /// The CAs between an issuer and its root.
     pub above: Vec<CaCertificate>,
-    /// Its key with its file, PKCS#8 PEM, if that is not in a token.
-    pub key: Option<(SigningKey, Option<Zeroizing<String>>)>,
+    /// Its key, and where that is kept; none if it is not here.
+    pub key: Option<(SigningKey, KeyHome)>,
+}
+
+/// Where a key is kept that comes with a chain from elsewhere.
+pub enum KeyHome {
+    /// Here, in a file that is to be written: PKCS#8 PEM.
+    Stored(Zeroizing<String>),
+    /// In the custodian's token.
+    Token,
+    /// In somebody else's files: it is brought along at each start, and not written down here.
+    Elsewhere,
+}
+
+impl fmt::Debug for KeyHome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Stored(_) => "Stored",
+            Self::Token => "Token",
+            Self::Elsewhere => "Elsewhere",
+        })
+    }
 }
 
 /// All roots and issuers that are stored.
@@ -135,28 +155,29 @@ impl Authorities {
             key: Some(Arc::new(key)),
             made: Some(certified),
         };
-        self.write(one, key_pem.as_deref().map(String::as_str))
+        let home = key_pem.map_or(KeyHome::Token, KeyHome::Stored);
+        self.write(one, &home)
     }
 
-    /// Stores what comes from elsewhere, once.
+    /// Stores what comes from elsewhere, once. A key that is kept elsewhere is only remembered.
     ///
     /// # Errors
     /// If it cannot be written. Nothing of it is there then.
     pub fn import(&mut self, imported: Imported) -> Result<Arc<Authorized>, StateError> {
         let id = CertificateId::of(imported.certificate.der());
-        if let Some(known) = self.get(id)
+        let known = self.get(id);
+        if let Some(known) = &known
             && (known.key.is_some() || imported.key.is_none())
         {
-            return Ok(known);
+            return Ok(Arc::clone(known));
         }
-        let (key, pem) = imported
+        let (key, home) = imported
             .key
-            .map_or((None, None), |(key, pem)| (Some(key), pem));
+            .map_or((None, KeyHome::Elsewhere), |(key, home)| (Some(key), home));
         // a name of its own: one without its key may be there already
-        let with = if key.is_some() {
-            "with-key"
-        } else {
-            "without-key"
+        let with = match home {
+            KeyHome::Stored(_) | KeyHome::Token => "with-key",
+            KeyHome::Elsewhere => "without-key",
         };
         let one = Authorized {
             name: format!("imported-{id}-{with}"),
@@ -164,9 +185,12 @@ impl Authorities {
             certificate: imported.certificate,
             above: imported.above,
             key: key.map(Arc::new),
-            made: None,
+            made: known.as_ref().and_then(|known| known.made.clone()),
         };
-        self.write(one, pem.as_deref().map(String::as_str))
+        match home {
+            KeyHome::Elsewhere if known.is_some() => Ok(self.keep(one)),
+            home => self.write(one, &home),
+        }
     }
 
     /// Forgets a key that nothing needs any more, and removes its file. One in a token stays there, and is the operator's to remove. Says
@@ -192,13 +216,13 @@ impl Authorities {
         Ok(true)
     }
 
-    fn write(&mut self, one: Authorized, key: Option<&str>) -> Result<Arc<Authorized>, StateError> {
+    fn write(&mut self, one: Authorized, home: &KeyHome) -> Result<Arc<Authorized>, StateError> {
         let beside = self
             .folder
             .join(format!("{}{}", one.name, files::UNFINISHED));
         remove(&beside)?;
         crate::state::make(&beside)?;
-        files::write(&beside, &one, key)?;
+        files::write(&beside, &one, home)?;
         let place = self.folder.join(&one.name);
         fs::rename(&beside, &place).map_err(crate::state::folder(&place, "written"))?;
         private_file::sync_folder(&self.folder)?;

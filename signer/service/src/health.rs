@@ -22,11 +22,17 @@ impl Doctor {
     pub fn new(
         ledger: watch::Receiver<LedgerHealth>,
         lifecycle: watch::Receiver<LifecycleReport>,
+        chain: watch::Receiver<Option<String>>,
         signer: Arc<Signer>,
     ) -> (Self, impl Future<Output = ()> + Send) {
-        let report = whole(&ledger.borrow(), &lifecycle.borrow(), signer.health());
-        let (sender, receiver) = watch::channel(report);
-        let work = watching(ledger, lifecycle, signer, sender);
+        let parts = Parts {
+            ledger,
+            lifecycle,
+            chain,
+            signer,
+        };
+        let (sender, receiver) = watch::channel(parts.report());
+        let work = watching(parts, sender);
         (Self(receiver), work)
     }
 }
@@ -37,24 +43,42 @@ impl Health for Doctor {
     }
 }
 
-/// Ends with the first part that ends: then nothing is known of it, which counts as failing.
-async fn watching(
-    mut ledger: watch::Receiver<LedgerHealth>,
-    mut lifecycle: watch::Receiver<LifecycleReport>,
+struct Parts {
+    ledger: watch::Receiver<LedgerHealth>,
+    lifecycle: watch::Receiver<LifecycleReport>,
+    /// Why changed files of somebody else's chain are not taken.
+    chain: watch::Receiver<Option<String>>,
     signer: Arc<Signer>,
-    sender: watch::Sender<Report>,
-) {
+}
+
+impl Parts {
+    fn report(&self) -> Report {
+        let part = |name: &str, state| Part {
+            name: name.to_owned(),
+            state,
+        };
+        let mut parts = vec![
+            part("ledger", of_ledger(&self.ledger.borrow())),
+            part("lifecycle", of_lifecycle(&self.lifecycle.borrow())),
+            part("signer", of_signer(self.signer.health())),
+        ];
+        if let Some(why) = &*self.chain.borrow() {
+            parts.push(part("chain", State::Warning(why.clone())));
+        }
+        Report { parts }
+    }
+}
+
+/// Ends with the first part that ends: then nothing is known of it, which counts as failing.
+async fn watching(mut parts: Parts, sender: watch::Sender<Report>) {
     loop {
         let alive = tokio::select! {
-            changed = ledger.changed() => changed.is_ok(),
-            changed = lifecycle.changed() => changed.is_ok(),
+            changed = parts.ledger.changed() => changed.is_ok(),
+            changed = parts.lifecycle.changed() => changed.is_ok(),
+            Ok(()) = parts.chain.changed() => true,
             () = tokio::time::sleep(LOOK) => true,
         };
-        let report = whole(
-            &ledger.borrow_and_update(),
-            &lifecycle.borrow_and_update(),
-            signer.health(),
-        );
+        let report = parts.report();
         sender.send_if_modified(|now| {
             let changed = *now != report;
             *now = report;
@@ -63,20 +87,6 @@ async fn watching(
         if !alive {
             return;
         }
-    }
-}
-
-fn whole(ledger: &LedgerHealth, lifecycle: &LifecycleReport, signer: SignerHealth) -> Report {
-    let part = |name: &str, state| Part {
-        name: name.to_owned(),
-        state,
-    };
-    Report {
-        parts: vec![
-            part("ledger", of_ledger(ledger)),
-            part("lifecycle", of_lifecycle(lifecycle)),
-            part("signer", of_signer(signer)),
-        ],
     }
 }
 

@@ -13,6 +13,7 @@ pub mod admin;
 pub mod applicant;
 pub mod attesting;
 pub mod book;
+pub mod chain;
 pub mod clock;
 pub mod current;
 pub mod door;

@@ -2,9 +2,9 @@
 
 use crate::{
     attesting::Panels,
+    chain::ChainPlan,
     clock::Shared,
     current::Current,
-    lifecycle::Beginning,
     lineages::Lineages,
     revocations,
     serving::{Own, OwnError},
@@ -33,8 +33,8 @@ pub struct Plan {
     pub further_domains: Domains,
     /// The state folder.
     pub state: PathBuf,
-    /// Where a new CA gets its root and issuer from.
-    pub beginning: Beginning,
+    /// Root and issuer from somebody else's files; none: they are made here, or were imported.
+    pub chain: Option<ChainPlan>,
     /// Lives and hints.
     pub settings: Settings,
     /// The signing module.

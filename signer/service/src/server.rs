@@ -4,11 +4,12 @@ use crate::{
     applicant::Applicant,
     attesting::Attestors,
     book::{Book, KeyFileError, checkpoint_key},
+    chain::{ChainError, follow},
     current::Current,
     door::Door,
     figures::Figures,
     health::Doctor,
-    lifecycle::{Beginning, Founder, Lifecycle, LifecycleError, Parts, Places},
+    lifecycle::{Beginning, Founder, Import, Lifecycle, LifecycleError, Parts, Places},
     lineages::Lineages,
     operator::Operator,
     plan::{BundleEndpoint, Plan, Sources},
@@ -30,10 +31,11 @@ use credence_daemon::{
 };
 use credence_host::{
     authorities::Authorities,
+    chain::Watch,
     state::{StateError, StateFolder},
 };
 use credence_ledger::sqlite::{OpenError, ReadError};
-use std::{future::Future, io, net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{future::Future, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use thiserror::Error;
 use tokio::{sync::watch, task::JoinSet};
 
@@ -63,6 +65,9 @@ pub enum StartError {
     /// Roots and issuers.
     #[error(transparent)]
     Lifecycle(#[from] LifecycleError),
+    /// The chain that is to be brought along.
+    #[error("the chain that is to be brought along is not taken")]
+    Chain(#[from] ChainError),
     /// The serving certificate.
     #[error(transparent)]
     Own(#[from] OwnError),
@@ -102,6 +107,7 @@ struct Core {
     revocations: Arc<Revocations>,
     tokens: Arc<Tokens>,
     lifecycle: Arc<Lifecycle>,
+    files: Option<Watch>,
 }
 
 /// Where a CA serves: the ports too, where the plan left them to the system.
@@ -199,7 +205,9 @@ fn open(plan: &mut Plan) -> Result<Core, StartError> {
     let key = checkpoint_key(&folder.path().join("ledger.key"), ledger.exists())?;
     let mut authorities = Authorities::open(&folder, &plan.custodian)?;
     let (signer, clock) = (Arc::clone(&plan.signer), plan.clock.clone());
-    if !file.exists() {
+    let fresh = !file.exists();
+    let (mut brought, files) = bring(plan, fresh)?;
+    if fresh {
         let mut founder = Founder {
             file: &file,
             trust_domain: &plan.trust_domain,
@@ -209,7 +217,9 @@ fn open(plan: &mut Plan) -> Result<Core, StartError> {
             settings: plan.settings,
             clock: &clock,
         };
-        let beginning = std::mem::replace(&mut plan.beginning, Beginning::Found);
+        let beginning = brought
+            .take()
+            .map_or(Beginning::Found, |chain| Beginning::Import(Box::new(chain)));
         Lifecycle::begin(&mut founder, beginning)?;
         tracing::info!(trust_domain = %plan.trust_domain, "a new CA begins");
     }
@@ -244,7 +254,7 @@ fn open(plan: &mut Plan) -> Result<Core, StartError> {
         dns_templates: plan.dns_templates.clone(),
         clock,
     };
-    let lifecycle = Arc::new(Lifecycle::start(parts, plan.settings)?);
+    let lifecycle = Arc::new(Lifecycle::start(parts, plan.settings, brought)?);
     Ok(Core {
         folder,
         book,
@@ -254,10 +264,27 @@ fn open(plan: &mut Plan) -> Result<Core, StartError> {
         revocations,
         tokens,
         lifecycle,
+        files,
     })
 }
 
-async fn serve(plan: Plan, core: Core) -> Result<Server, StartError> {
+/// The chain in somebody else's files, and what looks at them from then on.
+fn bring(plan: &Plan, fresh: bool) -> Result<(Option<Import>, Option<Watch>), StartError> {
+    let Some(chain) = &plan.chain else {
+        return Ok((None, None));
+    };
+    // one that is in use already may be near its end
+    let longest = if fresh {
+        plan.settings.terms().longest_leaf_life
+    } else {
+        Duration::ZERO
+    };
+    let loaded = chain.load(&plan.trust_domain, plan.clock.time(), longest)?;
+    let watch = Watch::new(chain.layout.clone(), chain.reading.clone(), Some(&loaded));
+    Ok((chain.import(loaded), Some(watch)))
+}
+
+async fn serve(plan: Plan, mut core: Core) -> Result<Server, StartError> {
     let (stop, stopping) = watch::channel(false);
     let mut tasks = JoinSet::new();
     let metrics = plan.metrics;
@@ -281,9 +308,25 @@ async fn serve(plan: Plan, core: Core) -> Result<Server, StartError> {
         async move { following.follow(published).await },
         stopping.clone(),
     ));
+    let (trouble, chain_trouble) = watch::channel(None);
+    if let (Some(chain), Some(files)) = (plan.chain, core.files.take()) {
+        let longest = plan.settings.terms().longest_leaf_life;
+        let lifecycle = Arc::clone(&core.lifecycle);
+        let following = follow(
+            chain,
+            files,
+            plan.trust_domain.clone(),
+            longest,
+            lifecycle,
+            plan.clock.clone(),
+            trouble,
+        );
+        tasks.spawn(until(following, stopping.clone()));
+    }
     let (doctor, watching) = Doctor::new(
         core.book.health(),
         core.lifecycle.reports(),
+        chain_trouble,
         Arc::clone(&plan.signer),
     );
     let doctor: Arc<dyn Health> = Arc::new(doctor);

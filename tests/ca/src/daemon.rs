@@ -21,6 +21,9 @@ use tonic::Status;
 /// Who the CA is, by default.
 pub const SELF: &str = "spiffe://example.org/credence/ca";
 
+/// Puts files into a folder.
+pub type Prepare = Box<dyn Fn(&Path) + Send + Sync>;
+
 /// A CA to be.
 pub struct Setup {
     /// The binary.
@@ -31,6 +34,8 @@ pub struct Setup {
     pub top: String,
     /// Sections beside those that every CA here has.
     pub sections: String,
+    /// Puts further files into the folder before the start.
+    pub prepare: Option<Prepare>,
 }
 
 impl Setup {
@@ -42,6 +47,7 @@ impl Setup {
             issuer: Arc::new(Issuer::new("one")),
             top: String::new(),
             sections: sections.into(),
+            prepare: None,
         }
     }
 
@@ -79,12 +85,20 @@ kind = "join-token"
         )
     }
 
-    /// Starts it in a folder of its own, and waits until it serves.
-    #[must_use]
-    pub fn start(self) -> Daemon {
+    fn folder(&self) -> TempDir {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("jwks.json"), self.issuer.jwks()).unwrap();
         fs::write(folder.path().join("ca.toml"), self.toml()).unwrap();
+        if let Some(prepare) = &self.prepare {
+            prepare(folder.path());
+        }
+        folder
+    }
+
+    /// Starts it in a folder of its own, and waits until it serves.
+    #[must_use]
+    pub fn start(self) -> Daemon {
+        let folder = self.folder();
         let running = Running::start(&self.binary, folder.path())
             .unwrap_or_else(|log| panic!("it did not start:\n{log}"));
         Daemon {
@@ -97,9 +111,7 @@ kind = "join-token"
     /// Starts it, and expects that it ends: gives what it says.
     #[must_use]
     pub fn refused(self) -> String {
-        let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("jwks.json"), self.issuer.jwks()).unwrap();
-        fs::write(folder.path().join("ca.toml"), self.toml()).unwrap();
+        let folder = self.folder();
         Running::start(&self.binary, folder.path())
             .err()
             .expect("it started")

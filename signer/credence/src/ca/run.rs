@@ -18,7 +18,6 @@ use credence_ledger::sqlite::{Durability, Options};
 use credence_service::{
     admin::AdminSocket,
     clock::Shared,
-    lifecycle::Beginning,
     plan::{BundleEndpoint, IstioTerms, Plan},
     server::Server,
     serving::Own,
@@ -89,7 +88,7 @@ fn plan(config: &CaConfig) -> Result<Plan, Failure> {
         trust_domain: config.trust_domain.clone(),
         further_domains: further(config),
         state: config.state_dir.clone(),
-        beginning: Beginning::Found,
+        chain: config.chain.clone(),
         settings: config.settings,
         signer,
         custodian,

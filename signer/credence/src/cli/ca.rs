@@ -52,6 +52,11 @@ The configuration file is TOML; relative paths are relative to its folder:
   kind = \"svid\"                  # others: token-review, join-token
   longest_lineage = \"30days\"
 
+  # [chain]                      # root and issuer from your own files; left out: made here
+  # kind = \"istio\"               # or dapr; or files, with roots, chain, key, root_key
+  # folder = \"/etc/cacerts\"      # looked at while it runs; a change is taken up
+  # readers = \"nobody\"           # who else may read the keys: group, anyone
+  # leaves_live = \"24h\"          # at most, of those that another CA signed below it
   # [bundle_endpoint]            # the SPIFFE bundle endpoint
   # address = \"0.0.0.0:8443\"
   # [[node_agents]]              # who may ask for others (ztunnel)

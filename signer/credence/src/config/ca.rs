@@ -14,9 +14,16 @@ use credence_ca::{
     lifecycle::{RootSchedule, Settings, Terms},
 };
 use credence_daemon::desk::{Beyond, Life};
-use credence_host::signer::Settings as SignerSettings;
-use credence_service::plan::Limits;
-use raw::{RawBeyond, RawBundleEndpoint, RawCa, RawLeaf, RawLifecycle, RawSchedule, RawServing};
+use credence_host::{
+    chain::{DaprNames, Layout, Reading},
+    private_file::Readers,
+    signer::Settings as SignerSettings,
+};
+use credence_service::{chain::ChainPlan, plan::Limits};
+use raw::{
+    RawBeyond, RawBundleEndpoint, RawCa, RawChain, RawLayout, RawLeaf, RawLifecycle, RawReaders,
+    RawSchedule, RawServing,
+};
 use spiffe::SpiffeId;
 use std::{
     collections::BTreeMap,
@@ -39,6 +46,8 @@ pub(crate) struct CaConfig {
     pub(crate) life: Life,
     pub(crate) longest: Duration,
     pub(crate) settings: Settings,
+    /// Root and issuer from somebody else's files.
+    pub(crate) chain: Option<ChainPlan>,
     pub(crate) ledger_bytes: Option<u64>,
     pub(crate) ledger_volatile: bool,
     pub(crate) istio: Option<FrontendConfig>,
@@ -93,6 +102,7 @@ fn read(raw: RawCa, folder: &Path, faults: &mut Vec<String>) -> Option<CaConfig>
     let serving = own
         .as_ref()
         .and_then(|own| keep_all(faults, serving(&raw.serving, own)));
+    let chain = raw.chain.map(|raw| keep(faults, chain(raw, folder)));
     let endpoint = raw
         .bundle_endpoint
         .map(|raw| keep(faults, endpoint(raw, folder)));
@@ -136,6 +146,10 @@ fn read(raw: RawCa, folder: &Path, faults: &mut Vec<String>) -> Option<CaConfig>
         life: lives.life,
         longest: lives.longest,
         settings: settings?,
+        chain: match chain {
+            None => None,
+            Some(chain) => Some(chain?),
+        },
         ledger_bytes: raw.ledger.max_mib.map(|mib| mib.saturating_mul(1 << 20)),
         ledger_volatile: raw.ledger.volatile.unwrap_or(false),
         istio: frontends.istio,
@@ -263,6 +277,63 @@ fn endpoint(raw: RawBundleEndpoint, folder: &Path) -> Result<EndpointConfig, Str
         address: raw.address,
         path: raw.path,
         web,
+    })
+}
+
+fn chain(raw: RawChain, folder: &Path) -> Result<ChainPlan, String> {
+    let at = |path: PathBuf| folder.join(path);
+    let layout =
+        match raw.kind {
+            RawLayout::Files => match (raw.roots, raw.chain, raw.key, raw.folder) {
+                (Some(roots), Some(chain), Some(key), None) => Layout::Files {
+                    roots: at(roots),
+                    chain: at(chain),
+                    issuer_key: at(key),
+                    root_key: raw.root_key.map(at),
+                },
+                _ => return Err(
+                    "chain: of kind \"files\" it has roots, chain and key, and may have root_key"
+                        .into(),
+                ),
+            },
+            kind => {
+                let named = raw.roots.is_some()
+                    || raw.chain.is_some()
+                    || raw.key.is_some()
+                    || raw.root_key.is_some();
+                let folder = match raw.folder {
+                Some(folder) if !named => at(folder),
+                _ => return Err(
+                    "chain: of kinds \"dapr\" and \"istio\" it has a folder, and no other files"
+                        .into(),
+                ),
+            };
+                match kind {
+                    RawLayout::Dapr => Layout::Dapr {
+                        folder,
+                        names: DaprNames::default(),
+                    },
+                    _ => Layout::Istio { folder },
+                }
+            }
+        };
+    let readers = match raw.readers {
+        None | Some(RawReaders::Nobody) => Readers::Nobody,
+        Some(RawReaders::Group) => Readers::Group,
+        Some(RawReaders::Anyone) => Readers::Anyone,
+    };
+    let others = duration(
+        "chain.leaves_live",
+        raw.leaves_live.as_deref(),
+        Duration::from_secs(86_400),
+    )?;
+    Ok(ChainPlan {
+        layout,
+        reading: Reading {
+            readers,
+            passphrase: None,
+        },
+        others,
     })
 }
 

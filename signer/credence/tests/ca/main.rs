@@ -13,6 +13,7 @@ mod crash;
 mod dapr;
 mod issuing;
 mod joining;
+mod own_chain;
 mod record;
 mod rotation;
 mod starting;

@@ -1,6 +1,6 @@
 //! The files of one root or issuer.
 
-use super::Authorized;
+use super::{Authorized, KeyHome};
 use crate::{
     custody::{Custodian, Role, SigningKey},
     founding::Certified,
@@ -58,7 +58,7 @@ pub(super) fn load(
     })
 }
 
-pub(super) fn write(folder: &Path, one: &Authorized, key: Option<&str>) -> Result<(), StateError> {
+pub(super) fn write(folder: &Path, one: &Authorized, home: &KeyHome) -> Result<(), StateError> {
     let file = |name: &str, octets: &[u8]| private_file::write_new(&folder.join(name), octets);
     file("role", format!("{}\n", one.role.name()).as_bytes())?;
     file(
@@ -69,10 +69,10 @@ pub(super) fn write(folder: &Path, one: &Authorized, key: Option<&str>) -> Resul
         let above: String = one.above.iter().map(certificate_pem).collect();
         file("above.pem", above.as_bytes())?;
     }
-    match key {
-        Some(key) => file("key.pem", key.as_bytes())?,
-        None if one.key.is_some() => file("key-in-token", b"")?,
-        None => {}
+    match home {
+        KeyHome::Stored(key) => file("key.pem", key.as_bytes())?,
+        KeyHome::Token => file("key-in-token", b"")?,
+        KeyHome::Elsewhere => {}
     }
     if let Some(made) = &one.made {
         file("request.der", &made.csr)?;

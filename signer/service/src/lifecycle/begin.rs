@@ -13,7 +13,7 @@ use credence_ca::{
     },
 };
 use credence_host::{
-    authorities::{Authorities, Authorized, Imported},
+    authorities::{Authorities, Authorized, Imported, KeyHome},
     custody::{Custodian, Role, SigningKey},
     founding,
     signer::Signer,
@@ -24,7 +24,6 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use zeroize::Zeroizing;
 
 /// A chain from elsewhere that has been verified.
 #[derive(Debug)]
@@ -32,11 +31,15 @@ pub struct Import {
     /// The root.
     pub root: CaCertificate,
     /// The root's key, if it is here.
-    pub root_key: Option<(SigningKey, Option<Zeroizing<String>>)>,
+    pub root_key: Option<(SigningKey, KeyHome)>,
     /// The CAs between the issuer and the root, the nearest to the issuer first.
     pub above: Vec<CaCertificate>,
     /// The issuer, with its key; none: the root only.
-    pub issuer: Option<(CaCertificate, SigningKey, Option<Zeroizing<String>>)>,
+    pub issuer: Option<(CaCertificate, SigningKey, KeyHome)>,
+    /// Further roots that are trusted, and below which leaves are out there.
+    pub anchors: Vec<CaCertificate>,
+    /// The longest life of a leaf that others have signed below these roots.
+    pub others: Duration,
 }
 
 /// Where a new CA gets its root and issuer from.
@@ -44,8 +47,8 @@ pub struct Import {
 pub enum Beginning {
     /// It makes them.
     Found,
-    /// Another CA's, whose leaves live no longer than this.
-    Import(Box<Import>, Duration),
+    /// Another CA's.
+    Import(Box<Import>),
 }
 
 /// What the lifecycle works with.
@@ -81,18 +84,22 @@ pub struct Parts {
 }
 
 impl Lifecycle {
-    /// Goes on from what is stored. When this returns, there is an issuer, and a bundle is published.
+    /// Goes on from what is stored, and from a chain that is brought along at each start, if there is one. When this returns, there is an issuer, and a bundle is published.
     ///
     /// # Errors
     /// If it cannot be made, read, stored or put on record.
-    pub fn start(parts: Parts, settings: Settings) -> Result<Self, LifecycleError> {
+    pub fn start(
+        parts: Parts,
+        settings: Settings,
+        brought: Option<Import>,
+    ) -> Result<Self, LifecycleError> {
         let run = run()?;
         let missing = || LifecycleError::Missing(parts.file.display().to_string());
         let state = stored::load(&parts.file)?.ok_or_else(missing)?;
         let (orders, incoming) = Self::channel();
         parts.publication.nudged_by(super::nudge(&orders));
         let worker = Worker::new(parts)?;
-        let (thread, reports) = Thread::new(state, settings, run, worker, incoming)?;
+        let (thread, reports) = Thread::new(state, (settings, run), worker, incoming, brought)?;
         let thread = std::thread::Builder::new()
             .name("lifecycle".into())
             .spawn(move || thread.run())
@@ -151,7 +158,8 @@ fn begin(
             let issuer = founded_issuer(parts, &root)?;
             (root, issuer, None)
         }
-        Beginning::Import(chain, others) => {
+        Beginning::Import(chain) => {
+            let others = chain.others;
             let (root, issuer) = import(parts.authorities, *chain)?;
             let issuer =
                 issuer.ok_or_else(|| LifecycleError::Missing("an issuer to begin with".into()))?;
@@ -189,12 +197,12 @@ pub(super) fn import(
         above: Vec::new(),
         key: chain.root_key,
     })?;
-    let issuer = chain.issuer.map(|(certificate, key, pem)| {
+    let issuer = chain.issuer.map(|(certificate, key, home)| {
         authorities.import(Imported {
             role: Role::Issuer,
             certificate,
             above: chain.above,
-            key: Some((key, pem)),
+            key: Some((key, home)),
         })
     });
     Ok((root, issuer.transpose()?))

@@ -4,10 +4,11 @@ use super::{
     LifecycleError, Order, Report,
     begin::{self, Import},
     stored,
-    work::Worker,
+    work::{Taken, Worker},
 };
 use credence_ca::lifecycle::{
-    Action, Event, Forced, Hold, IssuerCertificate, RunId, Settings, Standing, State, Status, World,
+    Action, Event, Forced, Hold, IssuerCertificate, KeyPlace, Refused, RunId, Settings, Standing,
+    State, Status, World,
 };
 use credence_ledger::entry::By;
 use std::{
@@ -43,10 +44,10 @@ impl Thread {
     /// Takes up what is stored. When this returns, a bundle is served and an issuer signs.
     pub(super) fn new(
         state: State,
-        settings: Settings,
-        run: RunId,
+        (settings, run): (Settings, RunId),
         worker: Worker,
         incoming: Receiver<Order>,
+        brought: Option<Import>,
     ) -> Result<(Self, watch::Receiver<Report>), LifecycleError> {
         let (reports, watched) = watch::channel(Report::default());
         let now = worker.clock().0.steady();
@@ -67,6 +68,7 @@ impl Thread {
         if *this.state.settings() != settings {
             this.step(Event::Configured(settings), &By::Itself)?;
         }
+        this.begin_with(brought)?;
         let actions = this.state.resume();
         this.perform(actions.into());
         if let Some(why) = this.behind.clone()
@@ -76,6 +78,44 @@ impl Thread {
         }
         this.report();
         Ok((this, watched))
+    }
+
+    /// Takes a chain that was brought along. Where the key that signed is not here any more, what was brought has to sign at once.
+    fn begin_with(&mut self, brought: Option<Import>) -> Result<(), LifecycleError> {
+        let signs = |this: &Self| this.worker.has_key(this.state.active().issuer.id);
+        if let Some(brought) = brought {
+            match self.import(brought, &By::Itself) {
+                Err(error) if signs(self) => {
+                    tracing::error!(%error, "the chain that was brought along is REFUSED; the one before goes on");
+                }
+                outcome => outcome?,
+            }
+        }
+        if !signs(self)
+            && self
+                .state
+                .next_root()
+                .is_some_and(|next| next.coming().is_some())
+        {
+            tracing::error!(
+                "the key of the active issuer is gone: the next root is made active though gates are shut; whoever does not know it yet refuses its leaves"
+            );
+            self.step(Event::Force(Forced::ActivateRoot), &By::Itself)?;
+        }
+        if !signs(self) {
+            let id = self.state.active().issuer.id;
+            return Err(LifecycleError::Missing(format!("the key of issuer {id}")));
+        }
+        let root = self.state.active().root;
+        let place = match self.worker.has_key(root.id) {
+            true => KeyPlace::Here,
+            false => KeyPlace::Elsewhere,
+        };
+        if root.key != place {
+            tracing::warn!(root = %root.id, ?place, "the active root's key is in another place than before");
+            self.step(Event::RootKey(place), &By::Itself)?;
+        }
+        Ok(())
     }
 
     pub(super) fn run(mut self) {
@@ -203,27 +243,49 @@ impl Thread {
             .retain(|number, _| recorded.is_some_and(|first| *number >= first));
     }
 
+    /// What is here already is nothing new.
     fn import(&mut self, chain: Import, by: &By) -> Result<(), LifecycleError> {
-        let event = self.worker.import(chain, |root, issuer| {
-            let facts = begin::root_facts(root);
-            let issuer =
-                issuer.map(|one| IssuerCertificate::of(&one.certificate, &one.above, &facts));
-            let below = [self.state.active().root.id].into_iter().chain(
-                self.state
-                    .next_root()
-                    .and_then(|next| Some(next.coming()?.root.id)),
-            );
-            match issuer {
-                Some(issuer) if below.into_iter().any(|known| known == facts.id) => {
-                    Event::ImportIssuer { issuer }
-                }
-                issuer => Event::ImportRoot {
-                    root: facts,
-                    issuer,
-                },
+        let taken = self.worker.take(chain)?;
+        let facts = begin::root_facts(&taken.root);
+        let issuer = taken
+            .issuer
+            .as_ref()
+            .map(|one| IssuerCertificate::of(&one.certificate, &one.above, &facts));
+        let active = *self.state.active();
+        let next = self
+            .state
+            .next_root()
+            .and_then(|next| next.coming().copied());
+        let below = [Some(active.root.id), next.map(|next| next.root.id)];
+        let event = match issuer {
+            Some(issuer) if below.contains(&Some(facts.id)) => Event::ImportIssuer { issuer },
+            None if below.contains(&Some(facts.id)) => return self.anchors(&taken, by),
+            issuer => Event::ImportRoot {
+                root: facts,
+                issuer,
+            },
+        };
+        if issuer.is_none_or(|issuer| issuer.id != active.issuer.id) {
+            match self.step(event, by) {
+                Err(LifecycleError::Refused(Refused::Known(_))) => {}
+                outcome => outcome?,
             }
-        })?;
-        self.step(event, by)
+        }
+        self.anchors(&taken, by)
+    }
+
+    fn anchors(&mut self, taken: &Taken, by: &By) -> Result<(), LifecycleError> {
+        for root in &taken.further {
+            let event = Event::ImportAnchor {
+                root: begin::root_facts(root),
+                longest_leaf_life: taken.others,
+            };
+            match self.step(event, by) {
+                Err(LifecycleError::Refused(Refused::Known(_))) => {}
+                outcome => outcome?,
+            }
+        }
+        Ok(())
     }
 
     fn breaks(&self, forced: Forced) -> Vec<String> {

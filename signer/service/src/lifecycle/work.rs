@@ -13,7 +13,7 @@ use credence_ca::{
 };
 use credence_daemon::ports::Bundle;
 use credence_host::{
-    authorities::Authorized,
+    authorities::{Authorized, Imported},
     authority::Authority,
     custody::Role,
     founding::{self},
@@ -31,6 +31,14 @@ pub(super) struct Worker {
     signing: Option<CertificateId>,
     /// The last step that is in the ledger.
     recorded: u64,
+}
+
+/// A chain from elsewhere, stored.
+pub(super) struct Taken {
+    pub(super) root: Arc<Authorized>,
+    pub(super) issuer: Option<Arc<Authorized>>,
+    pub(super) further: Vec<Arc<Authorized>>,
+    pub(super) others: Duration,
 }
 
 impl Worker {
@@ -60,22 +68,48 @@ impl Worker {
         self.bundle.is_some() && self.signing.is_some()
     }
 
-    /// Every certificate that the state needs, and the key that signs leaves; and the ledger knows them.
+    /// Every certificate that the state needs; and the ledger knows them.
     pub(super) fn everything_is_here(&self, state: &State) -> Result<(), LifecycleError> {
         for root in &state.bundle().roots {
             self.stored(*root)?;
         }
-        let issuer = self.stored(state.active().issuer.id)?;
-        if issuer.key.is_none() {
-            return Err(LifecycleError::Missing(format!(
-                "the key of issuer {}",
-                issuer.id()
-            )));
-        }
+        self.stored(state.active().issuer.id)?;
         for one in self.in_order() {
             self.on_record(&one)?;
         }
         Ok(())
+    }
+
+    /// Whether a certificate's key is here.
+    pub(super) fn has_key(&self, id: CertificateId) -> bool {
+        self.parts
+            .authorities
+            .get(id)
+            .is_some_and(|one| one.key.is_some())
+    }
+
+    /// Stores a chain, and puts it on record.
+    pub(super) fn take(&mut self, chain: Import) -> Result<Taken, LifecycleError> {
+        let (anchors, others) = (chain.anchors.clone(), chain.others);
+        let (root, issuer) = begin::import(&mut self.parts.authorities, chain)?;
+        let mut further = Vec::new();
+        for certificate in anchors {
+            further.push(self.parts.authorities.import(Imported {
+                role: Role::Root,
+                certificate,
+                above: Vec::new(),
+                key: None,
+            })?);
+        }
+        for one in [&root].into_iter().chain(&further).chain(&issuer) {
+            self.on_record(one)?;
+        }
+        Ok(Taken {
+            root,
+            issuer,
+            further,
+            others,
+        })
     }
 
     /// Roots first: an issuer's entry names its root's.
@@ -111,19 +145,6 @@ impl Worker {
     /// What registered verifiers said since.
     pub(super) fn words(&self, state: &State) -> Vec<(String, BundleId)> {
         self.parts.publication.words(state.verifiers())
-    }
-
-    pub(super) fn import(
-        &mut self,
-        chain: Import,
-        event: impl FnOnce(&Authorized, Option<&Authorized>) -> Event,
-    ) -> Result<Event, LifecycleError> {
-        let (root, issuer) = begin::import(&mut self.parts.authorities, chain)?;
-        self.on_record(&root)?;
-        if let Some(issuer) = &issuer {
-            self.on_record(issuer)?;
-        }
-        Ok(event(&root, issuer.as_deref()))
     }
 
     pub(super) fn perform(

@@ -165,7 +165,7 @@ impl Rig {
             dns_templates: credence_ca::dns::DnsTemplates::default(),
             clock: shared.clone(),
         };
-        let lifecycle = Lifecycle::start(parts, settings())?;
+        let lifecycle = Lifecycle::start(parts, settings(), None)?;
         let door = Door::new(
             Arc::clone(&current),
             Arc::clone(&book),

@@ -12,6 +12,7 @@ pub(super) struct RawCa {
     pub(super) admin_socket: Option<PathBuf>,
     pub(super) listen: RawListen,
     pub(super) bundle_endpoint: Option<RawBundleEndpoint>,
+    pub(super) chain: Option<RawChain>,
     #[serde(default)]
     pub(super) serving: RawServing,
     #[serde(default)]
@@ -53,6 +54,35 @@ pub(super) struct RawBundleEndpoint {
     pub(super) path: String,
     pub(super) certificate: Option<PathBuf>,
     pub(super) key: Option<PathBuf>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawChain {
+    pub(super) kind: RawLayout,
+    pub(super) folder: Option<PathBuf>,
+    pub(super) roots: Option<PathBuf>,
+    pub(super) chain: Option<PathBuf>,
+    pub(super) key: Option<PathBuf>,
+    pub(super) root_key: Option<PathBuf>,
+    pub(super) readers: Option<RawReaders>,
+    pub(super) leaves_live: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum RawLayout {
+    Files,
+    Dapr,
+    Istio,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum RawReaders {
+    Nobody,
+    Group,
+    Anyone,
 }
 
 #[derive(Debug, Default, Deserialize)]
