@@ -269,7 +269,7 @@ fn every_fault_of_a_chain_is_told_and_nothing_begins() {
     issuer(&pki, "one", "issuer");
     let mut setup = setup(SECTIONS);
     setup.prepare = Some(Box::new(move |folder: &Path| {
-        publish(&pki, "two", &folder.join("cacerts"))
+        publish(&pki, "two", &folder.join("cacerts"));
     }));
     let log = setup.refused();
     assert!(
