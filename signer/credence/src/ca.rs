@@ -1,6 +1,8 @@
 //! `credence ca`: the daemon, and the commands that talk to it.
 
 mod attestors;
+mod chains;
+mod files;
 mod orders;
 mod run;
 mod show;

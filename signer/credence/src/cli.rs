@@ -7,9 +7,12 @@ mod policy;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::{ffi::OsString, path::PathBuf};
 
+#[cfg(test)]
+pub(crate) use ca::run_help as ca_run_help;
 pub(crate) use ca::{
-    CaCommand, CaRunArguments, ForceArguments, ForceCommand, RevokeArguments, Target,
-    TokenArguments, TokenCommand,
+    ArchiveCaArguments, BackupArguments, CaCommand, CaRunArguments, CaStateArguments,
+    ExportCaArguments, ForceArguments, ForceCommand, ImportIssuerArguments, RenewArguments,
+    RestoreArguments, RevokeArguments, Target, TokenArguments, TokenCommand,
 };
 pub(crate) use log::{
     ArchiveArguments, BookArguments, ExportArguments, ListArguments, LogCommand, ShowArguments,

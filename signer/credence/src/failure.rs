@@ -14,6 +14,8 @@ use credence_ledger::{
 use credence_policy_import::Problem;
 use credence_service::{
     admin::{AdminError, ClientError},
+    backup::BackupError,
+    requests::RequestError,
     server::StartError,
 };
 use std::{error::Error, io, path::PathBuf, process::ExitCode};
@@ -71,6 +73,10 @@ pub(crate) enum Failure {
     #[error(transparent)]
     Ca(#[from] StartError),
     #[error(transparent)]
+    Backup(#[from] BackupError),
+    #[error(transparent)]
+    Request(#[from] RequestError),
+    #[error(transparent)]
     AdminSocket(#[from] AdminError),
     #[error(transparent)]
     Admin(#[from] ClientError),
@@ -124,6 +130,7 @@ impl Failure {
             ) => 4,
             Self::Ca(StartError::Bind { .. } | StartError::Loopback(_)) | Self::AdminSocket(_) => 5,
             Self::NotAsExpected { .. } => 6,
+            Self::Backup(_) | Self::Request(_) => 4,
             Self::NotForced | Self::Due(_) => 7,
             Self::Admin(_) | Self::Unexpected(_) => 8,
             Self::Attestor(_) => 3,

@@ -121,6 +121,31 @@ pub fn make_root(
     Ok(made(new, certified))
 }
 
+/// Makes a root's certificate for a key that is there, with its file.
+///
+/// # Errors
+/// As [`make_root`].
+pub fn make_root_with(
+    signer: &Signer,
+    (key, pem): (SigningKey, Zeroizing<String>),
+    trust_domain: &SpiffeId,
+    life: Duration,
+    now: Time,
+) -> Result<Made, IssueError> {
+    let plan = Plan {
+        profile: Profile::Root,
+        role: Role::Root,
+        life,
+        now,
+    };
+    let certified = certify(signer, trust_domain, None, &key, &plan)?;
+    Ok(Made {
+        certified,
+        key,
+        key_pem: Some(pem),
+    })
+}
+
 /// Makes a key and an issuer's certificate below a root.
 ///
 /// # Errors

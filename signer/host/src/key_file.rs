@@ -135,6 +135,18 @@ impl FileKey {
         Self::open(path, form, &contents, passphrase)
     }
 
+    /// Takes a key that is handed over as PEM, in the one form in which keys are stored here unencrypted: PKCS#8.
+    ///
+    /// # Errors
+    /// If it is of another form, encrypted, or not accepted.
+    pub fn from_plain_pem(text: &[u8]) -> Result<Self, KeyFileError> {
+        let path = Path::new("the key");
+        match decode(text) {
+            Some((LABEL, contents)) => Self::open(path, Form::Pkcs8, &contents, None),
+            _ => Err(KeyFileError::NotPem(path.to_path_buf())),
+        }
+    }
+
     fn open(
         path: &Path,
         form: Form,

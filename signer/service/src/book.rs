@@ -19,10 +19,10 @@ use credence_host::{
 };
 use credence_ledger::{
     checkpoint::MemorySigner,
-    entry::{Asker, Entry, Event, Issued, Name, Refused},
+    entry::{Asker, Entry, Event, Issued, Name, Refused, Takeover},
     octets::Digest,
     port::{Append as _, AppendError, Draft, Health},
-    sqlite::{About, Authority, Ledger, OpenError, Options, Query, ReadError, Reader},
+    sqlite::{About, Authority, Ledger, OpenError, Options, Previous, Query, ReadError, Reader},
 };
 use spiffe::SpiffeId;
 use std::{
@@ -104,6 +104,17 @@ impl Book {
             clock: Box::new(clock.clone()),
         };
         let ledger = Ledger::open(path, options, authority)?;
+        if let Previous::Left(from) = ledger.previous() {
+            let takeover = Takeover {
+                from: from.clone(),
+                to: options.holder.clone(),
+            };
+            let entry = Entry::new(clock.time(), takeover);
+            // a disk that is full now is told by the ledger's health, and by every answer
+            if let Err(error) = ledger.append_blocking(vec![entry.into()]) {
+                tracing::error!(%error, "that the last daemon ended without a word is not on record");
+            }
+        }
         Ok(Self {
             ledger,
             signer,

@@ -12,6 +12,7 @@
 pub mod admin;
 pub mod applicant;
 pub mod attesting;
+pub mod backup;
 pub mod book;
 pub mod chain;
 pub mod clock;
@@ -24,6 +25,7 @@ pub mod lineages;
 pub mod operator;
 pub mod plan;
 pub mod publication;
+pub mod requests;
 pub mod revocations;
 pub mod server;
 pub mod serving;

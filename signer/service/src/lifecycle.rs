@@ -5,14 +5,17 @@
 //! or when something could not be done, all of it is asked for again.
 
 mod begin;
+mod manual;
 mod places;
 mod stored;
 mod thread;
 mod work;
 
 pub use begin::{Beginning, Founder, Import, Parts};
+pub use manual::Manual;
 pub use places::Places;
 pub use stored::StoreError;
+pub(crate) use stored::{load, store};
 
 use crate::book::Unrecorded;
 use credence_ca::lifecycle::{Event, Forced, Refused, State, Status};
@@ -49,6 +52,15 @@ pub enum LifecycleError {
     /// A certificate or key that the state names is not stored.
     #[error("{0} is part of the lifecycle's state and is not stored here: restore a backup")]
     Missing(String),
+    /// A request for an issuer's certificate, or its answer.
+    #[error(transparent)]
+    Request(#[from] crate::requests::RequestError),
+    /// A backup.
+    #[error(transparent)]
+    Backup(#[from] crate::backup::BackupError),
+    /// A key that was brought.
+    #[error("the key is not taken: {0}")]
+    Key(String),
     /// Too many orders wait.
     #[error("the lifecycle has too many orders waiting; ask again")]
     Busy,
@@ -78,6 +90,12 @@ pub(crate) enum Order {
         chain: Box<Import>,
         by: By,
         done: oneshot::Sender<Result<(), LifecycleError>>,
+    },
+    /// Something that operators do by hand.
+    Manual {
+        order: Box<Manual>,
+        by: By,
+        done: oneshot::Sender<Result<String, LifecycleError>>,
     },
     /// Somebody said something that may open a gate.
     Look,
@@ -133,6 +151,17 @@ impl Lifecycle {
         let (done, outcome) = oneshot::channel();
         let chain = Box::new(chain);
         self.send(Order::Import { chain, by, done })?;
+        outcome.await.map_err(|_| LifecycleError::Ended)?
+    }
+
+    /// Has it do what operators do by hand; gives what there is to show.
+    ///
+    /// # Errors
+    /// As [`Lifecycle::tell`].
+    pub async fn manual(&self, order: Manual, by: By) -> Result<String, LifecycleError> {
+        let (done, outcome) = oneshot::channel();
+        let order = Box::new(order);
+        self.send(Order::Manual { order, by, done })?;
         outcome.await.map_err(|_| LifecycleError::Ended)?
     }
 

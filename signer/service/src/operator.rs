@@ -3,20 +3,21 @@
 use crate::{
     book::{Book, Unrecorded},
     current::Current,
-    lifecycle::{Import, Lifecycle, LifecycleError, Places},
+    lifecycle::{Lifecycle, LifecycleError, Manual, Places},
     revocations::{Mark, Revocations},
     tokens::{TokenError, Tokens},
 };
 use credence_ca::{
     lifecycle::{Event, Forced, State, Status},
     serial::Serial,
+    validity::Time,
 };
 use credence_ledger::{
     entry::{Admin, By, Event as Recorded, Revoked, Subject},
-    sqlite::{About, Query, ReadError},
+    sqlite::{About, ArchiveError, Query, ReadError, Retire},
 };
 use spiffe::SpiffeId;
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 use thiserror::Error;
 
 /// Why an operator's order was not carried out.
@@ -31,6 +32,9 @@ pub enum OperatorError {
     /// The ledger, reading.
     #[error(transparent)]
     Read(#[from] ReadError),
+    /// An archive.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
     /// A token.
     #[error(transparent)]
     Token(#[from] TokenError),
@@ -130,14 +134,56 @@ impl Operator {
         Ok(outcome?)
     }
 
-    /// A root or an issuer from elsewhere, whose chain has been verified.
+    /// Moves entries of the ledger from before a time to a file of their own, which verifies by itself; says what is in it.
     ///
     /// # Errors
-    /// If it is refused.
-    pub async fn import(&self, uid: u32, chain: Import) -> Result<(), OperatorError> {
-        self.on_record(uid, "import", &BTreeMap::new(), "ordered")
-            .await?;
-        Ok(self.0.lifecycle.import(chain, By::Uid(uid)).await?)
+    /// If there is nothing that old, or the archive cannot be written. The ledger is as it was then.
+    pub async fn archive(
+        &self,
+        uid: u32,
+        before: Time,
+        to: PathBuf,
+    ) -> Result<String, OperatorError> {
+        let book = Arc::clone(&self.0.book);
+        let done = tokio::task::spawn_blocking(move || {
+            let retire = Retire {
+                before,
+                now: book.now(),
+                by: By::Uid(uid),
+                to,
+            };
+            let keys = [book.ledger().key().clone()];
+            let report = book.ledger().archive(&retire, &keys)?;
+            Ok::<_, ArchiveError>(format!(
+                "{}: entries {} to {}, {} of them certificates; it was verified\n",
+                retire.to.display(),
+                report.base.saturating_add(1),
+                report.head.size,
+                report.issued
+            ))
+        });
+        let broken = |_| OperatorError::Lifecycle(LifecycleError::Ended);
+        Ok(done.await.map_err(broken)??)
+    }
+
+    /// Something that is more than an event; gives what there is to show.
+    ///
+    /// # Errors
+    /// If it is refused; that is on record, too.
+    pub async fn manual(
+        &self,
+        uid: u32,
+        command: &str,
+        arguments: BTreeMap<String, String>,
+        order: Manual,
+    ) -> Result<String, OperatorError> {
+        self.on_record(uid, command, &arguments, "ordered").await?;
+        let outcome = self.0.lifecycle.manual(order, By::Uid(uid)).await;
+        if let Err(why) = &outcome {
+            self.on_record(uid, command, &arguments, &why.to_string())
+                .await?;
+        }
+        Ok(outcome?)
     }
 
     /// What a forced step would break.
@@ -198,7 +244,7 @@ impl Operator {
         uid: u32,
         identity: SpiffeId,
         life: Duration,
-    ) -> Result<(zeroize::Zeroizing<String>, credence_ca::validity::Time), OperatorError> {
+    ) -> Result<(zeroize::Zeroizing<String>, Time), OperatorError> {
         let now = self.0.current.get().ok_or(OperatorError::NotReady)?;
         let root = now.bundle.roots.first().ok_or(OperatorError::NotReady)?;
         Ok(self
@@ -208,7 +254,7 @@ impl Operator {
             .await?)
     }
 
-    fn end_of(&self, serial: &Serial) -> Result<credence_ca::validity::Time, OperatorError> {
+    fn end_of(&self, serial: &Serial) -> Result<Time, OperatorError> {
         let page = self
             .0
             .book

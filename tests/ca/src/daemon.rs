@@ -108,6 +108,17 @@ kind = "join-token"
         }
     }
 
+    /// Makes its folder, and does not start it yet.
+    #[must_use]
+    pub fn prepared(self) -> Daemon {
+        let folder = self.folder();
+        Daemon {
+            setup: self,
+            folder,
+            running: None,
+        }
+    }
+
     /// Starts it, and expects that it ends: gives what it says.
     #[must_use]
     pub fn refused(self) -> String {

@@ -29,6 +29,16 @@ impl State {
         }
     }
 
+    /// Whether a new root can be begun with now.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn room_for_a_root(&self) -> Result<(), Refused> {
+        self.check_in_order()?;
+        self.check_no_root_under_way()?;
+        self.check_room_for_a_root()
+    }
+
     pub(super) fn check_no_root_under_way(&self) -> Result<(), Refused> {
         let phase = match self.next_root {
             None => return Ok(()),

@@ -1,6 +1,6 @@
 //! Commands that ask a running CA over its administration socket.
 
-use super::show;
+use super::{chains, files, show};
 use crate::{
     cli::{CaCommand, ForceArguments, ForceCommand, RevokeArguments, Target, TokenArguments},
     failure::Failure,
@@ -16,6 +16,13 @@ pub(super) fn run(command: &CaCommand) -> Result<(), Failure> {
     match command {
         // this one is not asked of a running CA
         CaCommand::Run(_) => Ok(()),
+        CaCommand::IssuerCsr(state) => chains::issuer_csr(state),
+        CaCommand::ImportIssuer(arguments) => chains::import_issuer(arguments),
+        CaCommand::Renew(arguments) => chains::renew(arguments),
+        CaCommand::Export(arguments) => files::export(arguments),
+        CaCommand::Archive(arguments) => files::archive(arguments),
+        CaCommand::Backup(arguments) => files::backup(arguments),
+        CaCommand::Restore(arguments) => files::restore(arguments),
         CaCommand::Status(arguments) => status(&arguments.target, arguments.json),
         CaCommand::Expiry(target) => expiry(target),
         CaCommand::Roots(target) => match ask(&target.socket, &Request::Roots)? {
@@ -28,7 +35,7 @@ pub(super) fn run(command: &CaCommand) -> Result<(), Failure> {
         CaCommand::WithdrawIssuer(target) => plain(target, Request::WithdrawIssuer),
         CaCommand::ConfirmClock(target) => plain(target, Request::ConfirmClock),
         CaCommand::Restored(target) => plain(target, Request::Restored),
-        CaCommand::RootKeyRemoved(target) => plain(target, Request::RemoveRootKey),
+        CaCommand::RemoveRootKey(target) => plain(target, Request::RemoveRootKey),
         CaCommand::AddVerifier(arguments) => {
             let name = arguments.name.clone();
             plain(&arguments.target, Request::RegisterVerifier { name })
@@ -76,7 +83,7 @@ pub(crate) fn token(arguments: &TokenArguments) -> Result<(), Failure> {
     }
 }
 
-fn done(target: &Target, request: &Request) -> Result<(), Failure> {
+pub(super) fn done(target: &Target, request: &Request) -> Result<(), Failure> {
     match ask(&target.socket, request)? {
         Answer::Done => Ok(()),
         other => Err(unexpected(&other)),
@@ -122,19 +129,20 @@ fn expiry(target: &Target) -> Result<(), Failure> {
     }
 }
 
-fn print(text: &str) -> Result<(), Failure> {
+pub(super) fn print(text: &str) -> Result<(), Failure> {
     io::stdout()
         .write_all(text.as_bytes())
         .map_err(Failure::Output)
 }
 
-fn unexpected(answer: &Answer) -> Failure {
+pub(super) fn unexpected(answer: &Answer) -> Failure {
     // the answer's content may be a secret
     let kind = match answer {
         Answer::Done => "done",
         Answer::Breaks(_) => "breaks",
         Answer::Status(_) => "status",
         Answer::Pem(_) => "pem",
+        Answer::Told(_) => "told",
         Answer::Token { .. } => "token",
         Answer::Error(_) => "error",
     };

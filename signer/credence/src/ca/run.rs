@@ -66,7 +66,7 @@ async fn serve(
     Ok(())
 }
 
-fn read_config(path: &Path) -> Result<CaConfig, Failure> {
+pub(super) fn read_config(path: &Path) -> Result<CaConfig, Failure> {
     let text = fs::read_to_string(path).map_err(|e| Failure::Unreadable(path.to_path_buf(), e))?;
     let absolute =
         std::path::absolute(path).map_err(|e| Failure::Unreadable(path.to_path_buf(), e))?;

@@ -42,7 +42,7 @@ The configuration file is TOML; relative paths are relative to its folder:
 
   [attestors.tokens]
   kind = \"jwt\"
-  issuer = \"https://kubernetes.default.svc\"
+  issuer = \"https://example.org\"
   audiences = [\"istio-ca\"]
   jwks_file = \"jwks.json\"        # or jwks_url, and ca_file
   algorithms = [\"RS256\"]
@@ -66,6 +66,12 @@ The configuration file is TOML; relative paths are relative to its folder:
 
 On the first start a root and an issuer are made. SIGHUP reads the signing module's file again.
 SIGINT and SIGTERM end it; requests under way get to end.";
+
+/// The example in `credence ca run --help`.
+#[cfg(test)]
+pub(crate) fn run_help() -> &'static str {
+    RUN_HELP
+}
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum CaCommand {
@@ -98,8 +104,125 @@ pub(crate) enum CaCommand {
     ConfirmClock(Target),
     /// Say that the state comes from a backup: gates are shut for the longest life of a leaf.
     Restored(Target),
-    /// Say that the active root's key was taken away: its issuers have to be imported from now on.
-    RootKeyRemoved(Target),
+    /// Remove the active root's key from the state folder; export it first. Its issuers have to be imported from then on.
+    RemoveRootKey(Target),
+    /// Make a key and a request for an issuer's certificate, for somebody else's CA: PEM, on standard output.
+    IssuerCsr(CaStateArguments),
+    /// Take the certificate for such a request, with what is above it.
+    ImportIssuer(ImportIssuerArguments),
+    /// A new root and issuer: fresh, with your own root key, or your own chain. What `dapr mtls renew-certificate` does.
+    Renew(RenewArguments),
+    /// Write roots, issuer and the issuer's key to a folder, as `dapr mtls export` does.
+    Export(ExportCaArguments),
+    /// Move old entries of a running CA's ledger to a file of their own, as `credence log archive` does for one that is not running.
+    Archive(ArchiveCaArguments),
+    /// Copy the state of a running CA to a new folder. The CA's keys are in it.
+    Backup(BackupArguments),
+    /// Make a state folder of a backup. Gates are shut for the longest life of a leaf then.
+    Restore(RestoreArguments),
+}
+
+/// A running CA, or one that has not begun.
+#[derive(Debug, Clone, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct CaStateArguments {
+    /// The administration socket of a running CA.
+    #[arg(
+        long,
+        short = 'S',
+        value_name = "SOCKET",
+        env = "CREDENCE_ADMIN_SOCKET"
+    )]
+    pub(crate) socket: Option<PathBuf>,
+    /// The configuration of a CA that has not begun yet: its first issuer is to be somebody else's.
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportIssuerArguments {
+    /// The issuer's certificate, then those above it, PEM.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) chain: PathBuf,
+    /// The trust anchors, PEM.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) roots: PathBuf,
+    #[command(flatten)]
+    pub(crate) state: CaStateArguments,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RenewArguments {
+    /// Your own chain: the issuer's certificate, then those above it, PEM. With --roots and --key.
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "roots",
+        requires = "key",
+        conflicts_with = "root_key"
+    )]
+    pub(crate) chain: Option<PathBuf>,
+    /// The trust anchors of your own chain, PEM.
+    #[arg(long, value_name = "FILE", requires = "chain")]
+    pub(crate) roots: Option<PathBuf>,
+    /// The key of your own issuer: PEM, PKCS#8, not encrypted, mode 0600.
+    #[arg(long, value_name = "FILE", requires = "chain")]
+    pub(crate) key: Option<PathBuf>,
+    /// Your own root key: PEM, PKCS#8, not encrypted, mode 0600. A root and an issuer are made for it.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) root_key: Option<PathBuf>,
+    /// How many days a root that is made is valid; by default as configured.
+    #[arg(long, value_name = "DAYS", conflicts_with = "chain")]
+    pub(crate) valid_until: Option<u16>,
+    #[command(flatten)]
+    pub(crate) target: Target,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExportCaArguments {
+    /// The state folder.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) state: PathBuf,
+    /// A folder: ca.crt, issuer.crt and issuer.key are written to it, mode 0600. Made if it is not there.
+    #[arg(long, short, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// Write the root's key, too: root.key.
+    #[arg(long)]
+    pub(crate) root_key: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ArchiveCaArguments {
+    /// Entries from before this time: RFC 3339, a day, or how long ago, such as 30d.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) before: crate::logbook::When,
+    /// The archive, a file to make; a relative path is of this command's folder.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) to: PathBuf,
+    #[command(flatten)]
+    pub(crate) target: Target,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BackupArguments {
+    /// A folder that is not there yet; a relative path is of this command's folder.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) to: PathBuf,
+    #[command(flatten)]
+    pub(crate) target: Target,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RestoreArguments {
+    /// The backup.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) from: PathBuf,
+    /// The configuration of the CA, whose state folder must not be there.
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// Roots that are out there and that the backup may not know, PEM: what `credence ca roots` or a workload's bundle says.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) anchors: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

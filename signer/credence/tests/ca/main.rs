@@ -9,14 +9,17 @@
 )]
 
 mod administration;
+mod copies;
 mod crash;
 mod dapr;
+mod intermediate;
 mod issuing;
 mod joining;
 mod own_chain;
 mod record;
 mod rotation;
 mod starting;
+mod trouble;
 
 use credence_ca_tests::daemon::Setup;
 use std::time::{Duration, Instant};

@@ -14,7 +14,7 @@ mod write;
 
 pub use error::{BadChain, Why};
 pub use layout::{DaprNames, Layout, Reading};
-pub use request::{IssuerRequest, import, issuer_csr};
+pub use request::{IssuerRequest, import, issuer_csr, with_key};
 pub use watch::{Seen, Watch};
 pub use write::{Existing, Material, WriteError, finish_writing, write_dapr};
 

@@ -85,6 +85,29 @@ pub fn import(
     Ok(OwnChain::check(&chain, key, None, terms)?)
 }
 
+/// Takes a chain whose key is handed over: `chain` has the issuer first, `roots` the trust anchors, both PEM.
+///
+/// # Errors
+/// All that is wrong with the chain, or that the key is not its issuer's.
+pub fn with_key(
+    key: SigningKey,
+    (chain, roots): (&[u8], &[u8]),
+    terms: &Terms<'_>,
+) -> Result<OwnChain, BadChain> {
+    let read = |name: &str, text| {
+        pem::certificates(text).map_err(|source| Why::Pem {
+            path: PathBuf::from(name),
+            source,
+        })
+    };
+    let (chain, roots) = (read("the chain", chain)?, read("the roots", roots)?);
+    let chain = put_together(chain, roots).ok_or(Why::Pem {
+        path: PathBuf::from("the chain"),
+        source: pem::PemError::Empty,
+    })?;
+    Ok(OwnChain::check(&chain, key, None, terms)?)
+}
+
 /// What a token needs to find the key again.
 fn public_key(certificate: &[u8]) -> Result<PublicKey, Fault> {
     let signed = credence_ca::certificate::Signed::split(certificate).map_err(Fault::Malformed)?;

@@ -1,17 +1,19 @@
 //! From a request to an order, and back.
 
 use super::protocol::{Answer, Authority, Gate, Request, Standing, Who};
-use crate::operator::{Operator, OperatorError};
+use crate::{
+    lifecycle::Manual,
+    operator::{Operator, OperatorError},
+};
 use credence_ca::{
-    lifecycle::{
-        self, BundleId, CertificateId, Event, Forced, Hold, KeyPlace, Lack, Status, Waiting,
-    },
+    lifecycle::{self, BundleId, CertificateId, Event, Forced, Hold, Lack, Status, Waiting},
     serial::Serial,
     validity::Time,
 };
 use credence_ledger::entry::Subject;
 use spiffe::SpiffeId;
 use std::{collections::BTreeMap, time::Duration};
+use zeroize::Zeroizing;
 
 /// The longest reason, in characters.
 const LONGEST_REASON: usize = 1000;
@@ -20,6 +22,60 @@ pub(super) async fn handle(operator: &Operator, uid: u32, request: Request) -> A
     let answered = match request {
         Request::Status => status(operator).await,
         Request::Roots => Ok(Answer::Pem(pem(&operator.roots()))),
+        Request::IssuerCsr => manual(
+            operator,
+            uid,
+            ("issuer-csr", BTreeMap::new()),
+            Manual::IssuerCsr,
+        )
+        .await
+        .map(Answer::Pem),
+        Request::ImportIssuer { chain, roots } => {
+            let order = Manual::ImportIssuer { chain, roots };
+            manual(operator, uid, ("import-issuer", BTreeMap::new()), order)
+                .await
+                .map(Answer::Told)
+        }
+        Request::ImportChain { chain, roots, key } => {
+            let key = Zeroizing::new(key.0.clone());
+            let order = Manual::ImportChain { chain, roots, key };
+            manual(operator, uid, ("import-chain", BTreeMap::new()), order)
+                .await
+                .map(Answer::Told)
+        }
+        Request::NewRoot { key, seconds } => {
+            let own = if key.is_some() { "yes" } else { "no" };
+            let arguments = BTreeMap::from([("own-key".to_owned(), own.to_owned())]);
+            let order = Manual::NewRoot {
+                key: key.map(|key| Zeroizing::new(key.0.clone())),
+                life: seconds.map(Duration::from_secs),
+            };
+            manual(operator, uid, ("new-root", arguments), order)
+                .await
+                .map(Answer::Told)
+        }
+        Request::RemoveRootKey => {
+            let done = manual(
+                operator,
+                uid,
+                ("remove-root-key", BTreeMap::new()),
+                Manual::RemoveRootKey,
+            );
+            done.await.map(|_| Answer::Done)
+        }
+        Request::Archive { before, to } => {
+            let archived = operator
+                .archive(uid, Time::from_unix(before), to.into())
+                .await;
+            archived.map(Answer::Told).map_err(told)
+        }
+        Request::Backup { to } => {
+            let arguments = BTreeMap::from([("to".to_owned(), to.clone())]);
+            let order = Manual::Backup(to.into());
+            manual(operator, uid, ("backup", arguments), order)
+                .await
+                .map(|_| Answer::Done)
+        }
         Request::ForceActivate { ask } => force(operator, uid, Forced::ActivateRoot, ask).await,
         Request::ForceRetire { root, ask } => match root.parse() {
             Ok(root) => force(operator, uid, Forced::RetireRoot(root), ask).await,
@@ -60,11 +116,6 @@ async fn event(operator: &Operator, request: &Request) -> Result<Ordered, String
         Request::WithdrawIssuer => ("withdraw-issuer", none(), Event::WithdrawIssuer),
         Request::ConfirmClock => ("confirm-clock", none(), Event::ClockConfirmed),
         Request::Restored => ("restored", none(), Event::Restored),
-        Request::RemoveRootKey => (
-            "remove-root-key",
-            none(),
-            Event::RootKey(KeyPlace::Elsewhere),
-        ),
         Request::RegisterVerifier { name } => {
             let event = Event::RegisterVerifier { name: name.clone() };
             ("register-verifier", named("name", name), event)
@@ -92,6 +143,18 @@ async fn bundle_id(operator: &Operator, text: Option<&str>) -> Result<BundleId, 
         Some(text) => text.parse().map_err(|e: lifecycle::IdError| e.to_string()),
         None => Ok(operator.status().await.map_err(told)?.0.bundle),
     }
+}
+
+async fn manual(
+    operator: &Operator,
+    uid: u32,
+    (command, arguments): (&str, BTreeMap<String, String>),
+    order: Manual,
+) -> Result<String, String> {
+    operator
+        .manual(uid, command, arguments, order)
+        .await
+        .map_err(told)
 }
 
 async fn force(operator: &Operator, uid: u32, forced: Forced, ask: bool) -> Result<Answer, String> {

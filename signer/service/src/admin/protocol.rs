@@ -1,11 +1,30 @@
 //! What is said over the administration socket. Times are seconds since 1970, durations are seconds.
 
 use serde::{Deserialize, Serialize};
+use std::fmt;
+use zeroize::Zeroize as _;
 
 /// The longest request, in octets.
 pub const LONGEST_REQUEST: usize = 1 << 20;
 /// The longest answer, in octets.
 pub const LONGEST_ANSWER: usize = 16 << 20;
+
+/// A secret on its way. Never shown, wiped when dropped.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(pub String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(not shown)")
+    }
+}
+
+impl Drop for Secret {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
 
 /// What is asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,8 +75,45 @@ pub enum Request {
     ConfirmClock,
     /// The state comes from a backup.
     Restored,
-    /// The root's key was taken away.
+    /// Remove the active root's key: its issuers are imported from then on.
     RemoveRootKey,
+    /// A key and a request for an issuer's certificate.
+    IssuerCsr,
+    /// The certificate for one of those requests.
+    ImportIssuer {
+        /// PEM, the issuer first.
+        chain: String,
+        /// PEM, the trust anchors.
+        roots: String,
+    },
+    /// A chain with its key.
+    ImportChain {
+        /// PEM, the issuer first.
+        chain: String,
+        /// PEM, the trust anchors.
+        roots: String,
+        /// PEM, PKCS#8, not encrypted.
+        key: Secret,
+    },
+    /// A new root.
+    NewRoot {
+        /// PEM, PKCS#8, not encrypted; none: a key is made.
+        key: Option<Secret>,
+        /// How long it is to live; none: as configured.
+        seconds: Option<u64>,
+    },
+    /// Move old entries of the ledger to a file of their own.
+    Archive {
+        /// From before this time.
+        before: u64,
+        /// A file that is not there yet, as the CA's process sees it.
+        to: String,
+    },
+    /// A copy of the state.
+    Backup {
+        /// A folder that is not there yet, as the CA's process sees it.
+        to: String,
+    },
     /// Revoke a certificate or an identity.
     Revoke {
         /// A serial number in hexadecimal digits, or a SPIFFE ID.
@@ -86,6 +142,8 @@ pub enum Answer {
     Status(Box<Standing>),
     /// PEM.
     Pem(String),
+    /// It is done, and this is worth knowing.
+    Told(String),
     /// A token. Shown once.
     Token {
         /// The token.

@@ -154,8 +154,23 @@ impl Thread {
                 let status = self.status();
                 let _ = told.send((Box::new(status), Box::new(self.state.clone())));
             }
+            Order::Manual { order, by, done } => {
+                let _ = done.send(self.manual(*order, &by));
+            }
             Order::Look | Order::Stop => self.look(),
         }
+    }
+
+    pub(super) fn state(&self) -> &State {
+        &self.state
+    }
+
+    pub(super) fn worker(&self) -> &Worker {
+        &self.worker
+    }
+
+    pub(super) fn worker_mut(&mut self) -> &mut Worker {
+        &mut self.worker
     }
 
     fn now(&self) -> Duration {
@@ -186,7 +201,7 @@ impl Thread {
     }
 
     /// The next state is on disk before anything of it is done.
-    fn step(&mut self, event: Event, by: &By) -> Result<(), LifecycleError> {
+    pub(super) fn step(&mut self, event: Event, by: &By) -> Result<(), LifecycleError> {
         let actions = self.advance(event, by)?;
         self.perform(actions.into());
         Ok(())
@@ -244,7 +259,7 @@ impl Thread {
     }
 
     /// What is here already is nothing new.
-    fn import(&mut self, chain: Import, by: &By) -> Result<(), LifecycleError> {
+    pub(super) fn import(&mut self, chain: Import, by: &By) -> Result<(), LifecycleError> {
         let taken = self.worker.take(chain)?;
         let facts = begin::root_facts(&taken.root);
         let issuer = taken

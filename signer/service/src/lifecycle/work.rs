@@ -52,6 +52,14 @@ impl Worker {
         })
     }
 
+    pub(super) fn parts(&self) -> &Parts {
+        &self.parts
+    }
+
+    pub(super) fn parts_mut(&mut self) -> &mut Parts {
+        &mut self.parts
+    }
+
     pub(super) fn clock(&self) -> &Shared {
         &self.parts.clock
     }
@@ -327,7 +335,7 @@ impl Worker {
         Ok(())
     }
 
-    fn on_record(&self, one: &Authorized) -> Result<(), LifecycleError> {
+    pub(super) fn on_record(&self, one: &Authorized) -> Result<(), LifecycleError> {
         let root = match one.role {
             Role::Root => None,
             Role::Issuer => self.signed_by(one),
