@@ -11,6 +11,7 @@
 mod admission;
 mod changes;
 mod credentials;
+mod kubernetes;
 mod pages;
 mod process;
 mod starting;
