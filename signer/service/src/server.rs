@@ -274,7 +274,7 @@ fn bring(plan: &Plan, fresh: bool) -> Result<(Option<Import>, Option<Watch>), St
         return Ok((None, None));
     };
     // one that is in use already may be near its end
-    let longest = if fresh {
+    let longest = if fresh && !chain.near_its_end {
         plan.settings.terms().longest_leaf_life
     } else {
         Duration::ZERO

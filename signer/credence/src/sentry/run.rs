@@ -183,6 +183,7 @@ async fn plan(
         chain: Some(ChainPlan {
             layout: parts.layout.clone(),
             reading: credentials::reading(),
+            near_its_end: true,
             others: settings.workload_ttl,
         }),
         settings: plan::lives(settings, life)?,

@@ -28,6 +28,10 @@ fn root(setup: &Setup) {
 
 /// An issuer below it, put where sentry looks, file by file.
 fn issuer(setup: &Setup, name: &str) {
+    issuer_for(setup, name, 10);
+}
+
+fn issuer_for(setup: &Setup, name: &str, days: u32) {
     let folder = setup.folder.path();
     openssl(
         folder,
@@ -37,7 +41,9 @@ fn issuer(setup: &Setup, name: &str) {
     );
     openssl(
         folder,
-        "x509 -req -in i.csr -CA root.pem -CAkey root.key -CAcreateserial -days 10 -extfile x.cnf -extensions ca -out i.pem",
+        &format!(
+            "x509 -req -in i.csr -CA root.pem -CAkey root.key -CAcreateserial -days {days} -extfile x.cnf -extensions ca -out i.pem"
+        ),
     );
     let certs = setup.certs();
     fs::create_dir_all(&certs).unwrap();
@@ -54,8 +60,12 @@ fn put(from: &Path, to: &Path) {
 
 /// Credentials of a company.
 pub(crate) fn company(setup: &Setup, name: &str) {
+    company_for(setup, name, 10);
+}
+
+pub(crate) fn company_for(setup: &Setup, name: &str, days: u32) {
     root(setup);
-    issuer(setup, name);
+    issuer_for(setup, name, days);
 }
 
 async fn signer(sentry: &Sentry) -> Vec<u8> {

@@ -134,6 +134,37 @@ async fn where_nothing_can_be_beside_the_credentials_the_record_is_the_user_s() 
     assert!(setup.path("named/ledger.db").exists());
 }
 
+/// Where sentry goes on to the last hour, its place is taken to the last hour: leaves end with their issuer.
+#[tokio::test]
+async fn an_issuer_near_its_end_is_begun_with_and_no_leaf_outlives_it() {
+    let setup = Setup::new(&[]);
+    crate::changes::company_for(&setup, "one", 1);
+    // a second on, it has less than a day, which is how long leaves live
+    let begun = credence_ca_tests::token::now();
+    crate::until("the next second", async || {
+        (credence_ca_tests::token::now() > begun).then_some(())
+    })
+    .await;
+    let sentry = setup.start();
+    let answer = sentry.ask(request("orders", 0)).await.unwrap();
+    let ends = sentry
+        .metric("dapr_sentry_issuercert_expiry_timestamp")
+        .await;
+    assert_eq!(answer.valid_until.unwrap().seconds.unsigned_abs(), ends);
+}
+
+/// What Kubernetes mounts is not ours to write.
+#[test]
+fn an_empty_volume_is_refused() {
+    let setup = Setup::new(&[]);
+    let data = setup.certs().join("..2026");
+    fs::create_dir_all(&data).unwrap();
+    std::os::unix::fs::symlink("..2026", setup.certs().join("..data")).unwrap();
+    let (code, log) = setup.refused();
+    assert!(code == 4 && log.contains("Kubernetes volume"), "{log}");
+    assert_eq!(fs::read_dir(&data).unwrap().count(), 0);
+}
+
 #[tokio::test]
 async fn an_rsa_chain_of_a_company_is_taken() {
     let setup = Setup::new(&[]);
