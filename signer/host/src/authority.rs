@@ -9,13 +9,14 @@ use credence_ca::{
     certificate::CaCertificate,
     custody::{Custody, CustodyError},
     dns::{DnsName, DnsTemplates},
+    domains::Domains,
     guard::{self, Refusal},
     issuance::{Issuance, Issuer},
     profile::Profile,
     serial::Serial,
     validity::{self, Time, Validity, ValidityError},
 };
-use spiffe::{SpiffeId, TrustDomain};
+use spiffe::SpiffeId;
 use std::{sync::Arc, time::Duration};
 use thiserror::Error;
 
@@ -121,7 +122,8 @@ pub struct Authority<K> {
     issuer: CaCertificate,
     issuer_key: K,
     trust_domain: SpiffeId,
-    further: Vec<TrustDomain>,
+    further: Domains,
+    backdate: Duration,
     templates: DnsTemplates,
 }
 
@@ -143,7 +145,8 @@ impl<K: Custody> Authority<K> {
             issuer,
             issuer_key,
             trust_domain,
-            further: Vec::new(),
+            further: Domains::default(),
+            backdate: validity::BACKDATE,
             templates: DnsTemplates::default(),
         }
     }
@@ -157,8 +160,14 @@ impl<K: Custody> Authority<K> {
     /// The same CA, which issues for workloads of these trust domains too. Who trusts its root trusts it for all of them: Dapr's CA is
     /// such a one.
     #[must_use]
-    pub fn with_further_trust_domains(self, further: Vec<TrustDomain>) -> Self {
+    pub fn with_further_trust_domains(self, further: Domains) -> Self {
         Self { further, ..self }
+    }
+
+    /// The same CA, whose leaves begin this much earlier, but by no more than a quarter of their life.
+    #[must_use]
+    pub fn with_backdating(self, backdate: Duration) -> Self {
+        Self { backdate, ..self }
     }
 
     /// The same CA, whose issuer is not right below the root: these are between them, the nearest to the issuer first.
@@ -245,7 +254,7 @@ impl<K: Custody> Authority<K> {
                     not_before: whole.not_before.max(validity.not_before),
                     not_after: whole.not_after.min(validity.not_after),
                 });
-        validity::plan(now, life, Some(whole))
+        validity::plan_with(now, life, self.backdate, Some(whole))
     }
 
     /// What the templates grant, then what the order adds; none twice.
@@ -261,7 +270,7 @@ impl<K: Custody> Authority<K> {
 
     fn check_identity(&self, identity: &SpiffeId) -> Result<(), IssueError> {
         let domain = identity.trust_domain();
-        if domain != self.trust_domain.trust_domain() && !self.further.contains(domain) {
+        if domain != self.trust_domain.trust_domain() && !self.further.serves(domain) {
             return Err(IssueError::ForeignIdentity(identity.clone()));
         }
         if identity.path().is_empty() {
