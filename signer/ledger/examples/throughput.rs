@@ -95,6 +95,7 @@ fn slim(number: u64) -> Draft {
         tbs: Vec::new().into(),
         signature: Vec::new().into(),
         lineage_start: at(number),
+        bundle: None,
     };
     entry(number, issued).into()
 }

@@ -31,6 +31,8 @@ pub struct Setup {
     pub top: String,
     /// Sections beside those that every CA here has.
     pub sections: String,
+    /// Where its folder is made.
+    pub within: PathBuf,
 }
 
 impl Setup {
@@ -42,6 +44,7 @@ impl Setup {
             issuer: Arc::new(Issuer::new("one")),
             top: String::new(),
             sections: sections.into(),
+            within: std::env::temp_dir(),
         }
     }
 
@@ -82,7 +85,7 @@ kind = "join-token"
     /// Starts it in a folder of its own, and waits until it serves.
     #[must_use]
     pub fn start(self) -> Daemon {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = tempfile::tempdir_in(&self.within).unwrap();
         fs::write(folder.path().join("jwks.json"), self.issuer.jwks()).unwrap();
         fs::write(folder.path().join("ca.toml"), self.toml()).unwrap();
         let running = Running::start(&self.binary, folder.path())
@@ -97,7 +100,7 @@ kind = "join-token"
     /// Starts it, and expects that it ends: gives what it says.
     #[must_use]
     pub fn refused(self) -> String {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = tempfile::tempdir_in(&self.within).unwrap();
         fs::write(folder.path().join("jwks.json"), self.issuer.jwks()).unwrap();
         fs::write(folder.path().join("ca.toml"), self.toml()).unwrap();
         Running::start(&self.binary, folder.path())
@@ -160,6 +163,12 @@ impl Running {
             log,
             reader: Some(reader),
         })
+    }
+
+    /// Its process.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     fn signal(&self, signal: Signal) {
