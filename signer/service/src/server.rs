@@ -295,6 +295,7 @@ async fn serve(plan: Plan, core: Core) -> Result<Server, StartError> {
             readers: plan.readers,
             limits: plan.limits,
             clock: plan.clock,
+            instances: usize::try_from(plan.signer.settings().limits.instances).unwrap_or(1),
             metrics: &metrics,
             doctor: &doctor,
         },
@@ -363,6 +364,8 @@ struct Frontends<'a> {
     readers: std::collections::BTreeSet<spiffe::TrustDomain>,
     limits: crate::plan::Limits,
     clock: crate::clock::Shared,
+    /// Of the signing module at once.
+    instances: usize,
     metrics: &'a Arc<Metrics>,
     doctor: &'a Arc<dyn Health>,
 }
@@ -386,6 +389,7 @@ async fn router(
         Arc::clone(&core.places),
         Arc::clone(&core.revocations),
         with.clock.clone(),
+        with.instances,
     );
     let metrics = Arc::clone(with.metrics);
     let desk: Desk<Applicant> = Desk::new(

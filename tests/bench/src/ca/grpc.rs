@@ -14,7 +14,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::{
-    ClientConfig, DigitallySignedStruct, Error, SignatureScheme,
+    CipherSuite, ClientConfig, DigitallySignedStruct, Error, SignatureScheme,
     client::{
         Resumption,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
@@ -145,7 +145,7 @@ impl Dialer {
             roots,
             id: id.to_owned(),
             seen: OnceLock::new(),
-            provider: Arc::new(aws_lc_rs::default_provider()),
+            provider: Arc::new(provider()),
         };
         let mut config = ClientConfig::builder_with_provider(Arc::clone(&verifier.provider))
             .with_protocol_versions(rustls::ALL_VERSIONS)?
@@ -182,6 +182,16 @@ impl Dialer {
         socket.bind(SocketAddr::new(from, 0))?;
         socket.connect(self.server).await
     }
+}
+
+/// Offers what Go's TLS offers: AES with 128 bits before that with 256.
+fn provider() -> CryptoProvider {
+    let mut provider = aws_lc_rs::default_provider();
+    let first = CipherSuite::TLS13_AES_128_GCM_SHA256;
+    provider
+        .cipher_suites
+        .sort_by_key(|suite| suite.suite() != first);
+    provider
 }
 
 /// Verifies a chain once, and takes the same leaf from then on: the load is not what is measured. The handshake's signature is verified

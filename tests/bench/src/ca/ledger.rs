@@ -13,7 +13,7 @@ use credence_ledger::{
     checkpoint::MemorySigner,
     entry::{Asker, Entry, Issued},
     octets::Digest,
-    port::{Clock, Draft},
+    port::{Append as _, Clock, Draft},
     sqlite::{Authority, Durability, Ledger, Options},
 };
 use zeroize::Zeroizing;
@@ -65,10 +65,9 @@ pub(super) async fn measure(
         for case in order(&mut cases, round) {
             let before = CpuTime::of(case.world.pid())?;
             let seen = case.load.closed(effort.slice).await?;
-            let used = CpuTime::of(case.world.pid())?.since(before).ticked;
+            let used = CpuTime::of(case.world.pid())?.since(before);
             case.us.push(seen.us_per_certificate());
-            let share = used.as_secs_f64() / seen.took.as_secs_f64();
-            case.cpu.push(share * seen.us_per_certificate());
+            case.cpu.push(seen.us_of(used));
         }
     }
     tell(&cases, figures)
@@ -112,7 +111,7 @@ async fn prepare(program: &Path, within: &Path, name: String, size: u64) -> Resu
     eprintln!("... a ledger of {size} entries");
     let World { mut daemon, .. } = World::start(program, within, NO_RATES).await?;
     daemon.stop();
-    fill(&daemon, size)?;
+    fill(&daemon, size).await?;
     daemon.start_again();
     let world = World::of(daemon).await?;
     let load = Load::on_kept_connections(&world.dialer, world.istio(WORKLOADS)?).await?;
@@ -127,7 +126,7 @@ async fn prepare(program: &Path, within: &Path, name: String, size: u64) -> Resu
 }
 
 /// Adds entries of certificates that have ended, each of another identity, and each as short as it can be.
-fn fill(daemon: &Daemon, size: u64) -> Result<()> {
+async fn fill(daemon: &Daemon, size: u64) -> Result<()> {
     let state = daemon.folder().join("state");
     let options = Options {
         durability: Durability::Volatile,
@@ -145,7 +144,7 @@ fn fill(daemon: &Daemon, size: u64) -> Result<()> {
     for first in (0..size).step_by(usize::try_from(BATCH)?) {
         let last = size.min(first + BATCH);
         let drafts = (first..last).map(|number| draft(number, size, now));
-        ledger.append_blocking(drafts.collect())?;
+        ledger.append(drafts.collect()).await?;
     }
     Ok(())
 }

@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result};
 use tokio::{task::JoinSet, time::sleep_until};
 
 use super::grpc::{Call, Dialer, Sender, served};
-use crate::stats::quantile;
+use crate::{stats::quantile, usage::CpuTime};
 
 /// Connections that are kept open.
 const CONNECTIONS: usize = 16;
@@ -52,6 +52,13 @@ impl Seen {
     #[allow(clippy::cast_precision_loss, reason = "some thousands")]
     pub(super) fn per_second(&self) -> f64 {
         self.served as f64 / self.took.as_secs_f64()
+    }
+
+    /// Microseconds of each certificate, of a process's time on a CPU. By ticks of 10 ms: what threads used that have ended is in it.
+    #[must_use]
+    pub(super) fn us_of(&self, used: CpuTime) -> f64 {
+        let share = used.ticked.as_secs_f64() / self.took.as_secs_f64();
+        share * self.us_per_certificate()
     }
 
     /// Microseconds from one certificate to the next.

@@ -8,7 +8,11 @@ mod storm;
 mod targets;
 mod world;
 
-use std::{fs, path::Path, time::Duration};
+use std::{
+    fs,
+    path::{self, Path},
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result, ensure};
 use credence_e2e::tools;
@@ -62,7 +66,7 @@ impl Effort {
 pub struct Plan {
     /// Of each case.
     pub effort: Effort,
-    /// Measure only these groups of cases.
+    /// Measure only these cases.
     pub only: Vec<String>,
 }
 
@@ -85,10 +89,18 @@ impl Group {
         }
     }
 
-    async fn measure(self, effort: Effort, within: &Path, figures: &mut Figures) -> Result<()> {
-        let program = tools::credence()?;
+    /// The names that `--only` knows it by.
+    fn names(self) -> Vec<&'static str> {
         match self {
-            Self::Rates => rates::measure(&program, within, effort, figures).await,
+            Self::Rates => [&[self.name()][..], &rates::CASES].concat(),
+            Self::Storm | Self::Ledger => vec![self.name()],
+        }
+    }
+
+    async fn measure(self, plan: &Plan, within: &Path, figures: &mut Figures) -> Result<()> {
+        let (program, effort) = (tools::credence()?, plan.effort);
+        match self {
+            Self::Rates => rates::measure(&program, within, (effort, &plan.only), figures).await,
             Self::Storm => {
                 let storms = (effort.workloads, effort.storms);
                 storm::measure(&program, within, storms, figures).await
@@ -103,8 +115,9 @@ impl Group {
 /// Measures, prints, and writes the JSON list to `out`. The CAs' folders are made beside it, and removed.
 ///
 /// # Errors
-/// If something does not run, or a name in `only` is no group's; a target that is missed is none.
+/// If something does not run, or a name in `only` is no case's; a target that is missed is none.
 pub async fn run(plan: &Plan, out: &Path) -> Result<()> {
+    let out = &path::absolute(out)?;
     let within = out.parent().context("an output file in a folder")?;
     fs::create_dir_all(within)?;
     let figures = measure(plan, within).await?;
@@ -122,12 +135,12 @@ pub async fn run(plan: &Plan, out: &Path) -> Result<()> {
 /// Measures. The CAs' folders are made in `within`, which should be on a disk, and removed.
 ///
 /// # Errors
-/// If something does not run, or a name in `only` is no group's.
+/// If something does not run, or a name in `only` is no case's.
 pub async fn measure(plan: &Plan, within: &Path) -> Result<Figures> {
     let mut figures = Figures::default();
     for group in wanted(&plan.only)? {
         eprintln!("... {}", group.name());
-        group.measure(plan.effort, within, &mut figures).await?;
+        group.measure(plan, within, &mut figures).await?;
     }
     Ok(figures)
 }
@@ -135,8 +148,11 @@ pub async fn measure(plan: &Plan, within: &Path) -> Result<Figures> {
 fn wanted(only: &[String]) -> Result<Vec<Group>> {
     for name in only {
         ensure!(
-            GROUPS.iter().any(|group| group.name() == name),
-            "there is no group of cases '{name}'; there are: rates, storm, ledger"
+            GROUPS
+                .iter()
+                .any(|group| group.names().contains(&name.as_str())),
+            "there is no case '{name}'; there are: rates, {}, storm, ledger",
+            rates::CASES.join(", ")
         );
     }
     let is_wanted = |group: &Group| only.is_empty() || only.iter().any(|name| name == group.name());
@@ -150,6 +166,10 @@ mod tests {
     #[test]
     fn what_is_asked_for_is_measured_and_nothing_else() {
         assert_eq!(wanted(&["storm".to_owned()]).unwrap(), [Group::Storm]);
+        assert_eq!(
+            wanted(&["dapr/dial-each".to_owned()]).unwrap(),
+            [Group::Rates]
+        );
         assert_eq!(wanted(&[]).unwrap(), GROUPS);
         let none = wanted(&["storms".to_owned()]).unwrap_err();
         assert!(none.to_string().contains("'storms'"), "{none}");

@@ -1,6 +1,6 @@
 //! How many certificates a second: with a ledger on disk, without waiting for the disk, and with a connection for each.
 
-use std::path::Path;
+use std::{path::Path, process};
 
 use anyhow::{Context as _, Result};
 
@@ -14,6 +14,12 @@ use crate::{signer::Figures, stats::Spread, usage::CpuTime};
 /// Workloads that ask.
 const WORKLOADS: usize = 512;
 
+const DURABLE_CASE: &str = "istio/durable";
+const VOLATILE_CASE: &str = "istio/volatile";
+const DIAL_CASE: &str = "dapr/dial-each";
+/// The names that `--only` knows, besides that of all together.
+pub(super) const CASES: [&str; 3] = [DURABLE_CASE, VOLATILE_CASE, DIAL_CASE];
+
 struct Case {
     name: &'static str,
     load: Load,
@@ -21,6 +27,7 @@ struct Case {
     pid: u32,
     rates: Vec<f64>,
     cpu: Vec<f64>,
+    load_cpu: Vec<f64>,
     p99: Vec<f64>,
 }
 
@@ -28,7 +35,7 @@ struct Case {
 pub(super) async fn measure(
     program: &Path,
     within: &Path,
-    effort: Effort,
+    (effort, only): (Effort, &[String]),
     figures: &mut Figures,
 ) -> Result<()> {
     let durable = World::start(program, within, NO_RATES).await?;
@@ -36,26 +43,32 @@ pub(super) async fn measure(
     let kept = async |world: &World| {
         Load::on_kept_connections(&world.dialer, world.istio(WORKLOADS)?).await
     };
-    let mut cases = [
-        case("istio/durable", kept(&durable).await?, &durable),
-        case("istio/volatile", kept(&volatile).await?, &volatile),
+    let cases = [
+        case(DURABLE_CASE, kept(&durable).await?, &durable),
+        case(VOLATILE_CASE, kept(&volatile).await?, &volatile),
         case(
-            "dapr/dial-each",
+            DIAL_CASE,
             Load::on_own_connections(&durable.dialer, durable.dapr(WORKLOADS)?),
             &durable,
         ),
     ];
+    let all = |case: &Case| {
+        !only.iter().any(|name| CASES.contains(&name.as_str()))
+            || only.iter().any(|name| name == case.name)
+    };
+    let mut cases: Vec<_> = cases.into_iter().filter(all).collect();
     for case in &mut cases {
         case.load.closed(effort.slice / 2).await?;
     }
     for round in 0..effort.rounds {
         for case in order(&mut cases, round) {
-            let before = CpuTime::of(case.pid)?;
+            let (before, own_before) = (CpuTime::of(case.pid)?, CpuTime::of(process::id())?);
             let seen = case.load.closed(effort.slice).await?;
             case.rates.push(seen.per_second());
-            let used = CpuTime::of(case.pid)?.since(before).ticked;
-            let share = used.as_secs_f64() / seen.took.as_secs_f64();
-            case.cpu.push(share * seen.us_per_certificate());
+            let used = CpuTime::of(case.pid)?.since(before);
+            let own = CpuTime::of(process::id())?.since(own_before);
+            case.cpu.push(seen.us_of(used));
+            case.load_cpu.push(seen.us_of(own));
         }
     }
     for round in 0..effort.rounds {
@@ -75,6 +88,7 @@ fn case(name: &'static str, load: Load, world: &World) -> Case {
         pid: world.pid(),
         rates: Vec::new(),
         cpu: Vec::new(),
+        load_cpu: Vec::new(),
         p99: Vec::new(),
     }
 }
@@ -88,7 +102,7 @@ pub(super) fn order<T>(cases: &mut [T], round: usize) -> Vec<&mut T> {
     turns
 }
 
-fn tell(cases: &[Case; 3], figures: &mut Figures) -> Result<()> {
+fn tell(cases: &[Case], figures: &mut Figures) -> Result<()> {
     for case in cases {
         let rates = case.rates.iter().copied();
         figures.add(case.name, "certificates_per_second", "1/s", rates)?;
@@ -96,9 +110,16 @@ fn tell(cases: &[Case; 3], figures: &mut Figures) -> Result<()> {
         figures.add(case.name, "p99_ms", "ms", p99)?;
         let cpu = case.cpu.iter().copied();
         figures.add(case.name, "cpu_us_per_certificate", "us", cpu)?;
+        let load = case.load_cpu.iter().copied();
+        figures.add(case.name, "load_cpu_us_per_certificate", "us", load)?;
     }
-    let [durable, volatile, _] = cases;
+    let [durable, volatile, ..] = cases else {
+        return Ok(());
+    };
+    if volatile.name != VOLATILE_CASE {
+        return Ok(());
+    }
     let pairs = durable.rates.iter().zip(&volatile.rates);
     let ratios = pairs.map(|(durable, volatile)| durable / volatile);
-    figures.add("istio/durable", "ratio_to_volatile", "1", ratios)
+    figures.add(DURABLE_CASE, "ratio_to_volatile", "1", ratios)
 }
