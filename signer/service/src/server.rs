@@ -436,6 +436,7 @@ async fn serve(plan: Plan, mut core: Core) -> Result<Server, StartError> {
             readers: plan.readers,
             limits: plan.limits,
             clock: plan.clock,
+            instances: usize::try_from(plan.signer.settings().limits.instances).unwrap_or(1),
             metrics: &metrics,
             doctor: &doctor,
         },
@@ -514,6 +515,8 @@ struct Frontends<'a> {
     readers: std::collections::BTreeSet<spiffe::TrustDomain>,
     limits: crate::plan::Limits,
     clock: crate::clock::Shared,
+    /// Of the signing module at once.
+    instances: usize,
     metrics: &'a Arc<Metrics>,
     doctor: &'a Arc<dyn Health>,
 }
@@ -537,6 +540,7 @@ async fn router(
         Arc::clone(&core.places),
         Arc::clone(&core.revocations),
         with.clock.clone(),
+        with.instances,
     );
     let metrics = Arc::clone(with.metrics);
     let desk: Desk<Applicant> = Desk::new(

@@ -206,7 +206,8 @@ impl OwnCertificates {
             bundle: Some(snapshot.bundle_id.to_string()),
         };
         if let Err(why) = self.book.issued(leaf).await {
-            self.places.revoked(&svid.serial);
+            self.places
+                .kept_back(&HolderId::of_leaf(&svid.serial), &svid.serial);
             return Err(why.into());
         }
         Ok(Pair {
