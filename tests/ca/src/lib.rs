@@ -12,5 +12,6 @@
 
 pub mod client;
 pub mod daemon;
+pub mod reader;
 pub mod token;
 pub mod wire;
