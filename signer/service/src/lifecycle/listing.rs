@@ -43,8 +43,8 @@ impl Worker {
         let left = state.active().issuer.ends().since(self.clock().time());
         let known = self.parts().lists.known_for(issuer);
         // where the old issuer is at its end, or cannot sign, there is no time to lose
-        let urgent = left <= patience + Duration::from_secs(60)
-            || !self.has_key(state.active().issuer.id);
+        let urgent =
+            left <= patience + Duration::from_secs(60) || !self.has_key(state.active().issuer.id);
         urgent || known.is_none_or(|known| known >= patience)
     }
 }
