@@ -15,6 +15,7 @@ use credence_policy_import::Problem;
 use credence_service::{
     admin::{AdminError, ClientError},
     backup::BackupError,
+    book::{KeyFileError, Unrecorded},
     requests::RequestError,
     server::StartError,
 };
@@ -55,7 +56,11 @@ pub(crate) enum Failure {
     #[error("{0}")]
     Usage(&'static str),
     #[error("the CA is not on record")]
+    Unrecorded(#[from] Unrecorded),
+    #[error("the ledger cannot be written")]
     LedgerWrite(#[from] AppendError),
+    #[error(transparent)]
+    LedgerKey(#[from] KeyFileError),
     #[error("the CA could not be founded")]
     Founding(#[source] IssueError),
     #[error(transparent)]
@@ -113,7 +118,9 @@ impl Failure {
             | Self::Ledger(_)
             | Self::LedgerRead(_)
             | Self::Archive(_)
-            | Self::LedgerWrite(_) => 4,
+            | Self::LedgerWrite(_)
+            | Self::LedgerKey(_)
+            | Self::Unrecorded(_) => 4,
             #[cfg(feature = "pkcs11")]
             Self::Token(_) => 4,
             #[cfg(not(feature = "pkcs11"))]
@@ -122,6 +129,8 @@ impl Failure {
             Self::Ca(
                 StartError::State(_)
                 | StartError::NotACa { .. }
+                | StartError::LedgerLost(_)
+                | StartError::LedgerThere(_)
                 | StartError::Key(_)
                 | StartError::Ledger(_)
                 | StartError::Read(_)

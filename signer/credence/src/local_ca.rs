@@ -1,15 +1,13 @@
 //! The CA in the agent's own process.
 
-use crate::{
-    clock::WallClock,
-    record::{Record, Unrecorded},
-};
+use crate::{clock::WallClock, record::Record};
 use credence_agent::{CsrDer, Issuance, Issued, Upstream, UpstreamError};
 use credence_ca::validity::Time;
 use credence_host::{
     authority::{Authority, IssueError, IssuedSvid},
     custody::SigningKey,
 };
+use credence_service::book::Unrecorded;
 use spiffe::SpiffeId;
 use std::{sync::Arc, thread, time::Duration};
 use tokio::sync::Semaphore;

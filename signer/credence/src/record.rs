@@ -1,64 +1,38 @@
 //! What `credence dev` puts on record: each certificate before it leaves, and what it takes to make it again.
 
-pub(crate) mod key;
-
 use crate::{
     clock::{Clocks, WallClock},
     failure::Failure,
 };
-use credence_ca::{
-    certificate::CaCertificate,
-    der::{self, DerError, Reader, tag},
-    profile::Profile,
-};
+use credence_ca::{certificate::CaCertificate, profile::Profile};
 use credence_host::{
+    authorities::Authorized,
     authority::{IssueError, IssuedSvid},
-    sandbox::ModuleDigest,
+    custody::Role,
     signer::Signer,
     state::StoredCa,
 };
 use credence_ledger::{
-    checkpoint::MemorySigner,
-    entry::{Asker, Entry, Issued, Refused},
+    entry::{Asker, Refused},
     octets::Digest,
-    port::{Append as _, AppendError, Draft},
-    sqlite::{About, Authority, Ledger, Options, Query},
+    sqlite::Options,
+};
+use credence_service::{
+    book::{Book, KEY, LEDGER, Leaf, Unrecorded, checkpoint_key},
+    clock::Shared,
 };
 use spiffe::SpiffeId;
-use std::{
-    collections::BTreeSet,
-    path::Path,
-    sync::{Arc, Mutex, PoisonError},
-};
-use thiserror::Error;
-
-/// The ledger's file in a state folder.
-pub(crate) const LEDGER: &str = "ledger.db";
-
-/// Why something is not on record, and therefore does not leave. Waiting helps.
-#[derive(Debug, Error)]
-pub(crate) enum Unrecorded {
-    #[error(transparent)]
-    Append(#[from] AppendError),
-    #[error("the signing module {0} was replaced before it was on record")]
-    Replaced(ModuleDigest),
-    #[error("what was signed cannot be read: {0}")]
-    Unreadable(#[from] DerError),
-}
+use std::{path::Path, sync::Arc};
 
 /// The ledger of a state folder.
 pub(crate) struct Record {
-    ledger: Ledger,
-    signer: Arc<Signer>,
+    book: Book,
     /// The SHA-256 of the certificate of what signs leaves.
     issuer: Digest,
-    clock: WallClock,
-    /// Modules that are on record, octets and all.
-    modules: Mutex<BTreeSet<Digest>>,
 }
 
 impl Record {
-    /// Opens `ledger.db` in the state folder, or begins it, and puts the CA and the module on record if they are not.
+    /// Opens `ledger.db` in the state folder, or begins it, and puts the CA on record if it is not.
     pub(crate) fn open(
         state: &Path,
         trust_domain: &SpiffeId,
@@ -67,67 +41,29 @@ impl Record {
         clock: WallClock,
     ) -> Result<Self, Failure> {
         let path = state.join(LEDGER);
-        let mut random = [0; 16];
-        key::fill(&mut random)?;
-        let authority = Authority {
-            trust_domain: trust_domain.trust_domain_name(),
-            random,
-            signer: Box::new(MemorySigner::new(&key::open(state, path.exists())?)),
-            former_keys: &[],
-            clock: Box::new(Clocks::start(clock)),
-        };
-        let ledger = Ledger::open(&path, &Options::default(), authority)?;
-        let record = Self {
-            ledger,
+        let key = checkpoint_key(&state.join(KEY), path.exists())?;
+        let clock = Shared(Arc::new(Clocks::start(clock)));
+        let book = Book::open(
+            &path,
+            trust_domain,
+            &key,
+            &Options::default(),
             signer,
-            issuer: Digest::of(ca.issuer.der()),
             clock,
-            modules: Mutex::default(),
-        };
-        record.begin(ca)?;
-        Ok(record)
+        )?;
+        for (role, certificate) in [(Role::Root, &ca.root), (Role::Issuer, &ca.issuer)] {
+            book.authority(&known(role, certificate), trust_domain, None)?;
+        }
+        book.module()?;
+        Ok(Self {
+            book,
+            issuer: Digest::of(ca.issuer.der()),
+        })
     }
 
     /// The key that its checkpoints verify by, in the form of a C2SP signed note's.
     pub(crate) fn key(&self) -> String {
-        self.ledger.key().text()
-    }
-
-    fn begin(&self, ca: &StoredCa) -> Result<(), Failure> {
-        let mut drafts = Vec::new();
-        for (role, certificate) in [("root", &ca.root), ("issuer", &ca.issuer)] {
-            if !self.knows(&Digest::of(certificate.der()))? {
-                drafts.push(self.ca_added(role, certificate));
-            }
-        }
-        let sandbox = self.signer.module();
-        let module = Digest(*sandbox.digest().octets());
-        if !self.knows(&module)? {
-            drafts.push(self.module_taken(sandbox.octets()));
-        }
-        if !drafts.is_empty() {
-            self.ledger.append_blocking(drafts)?;
-        }
-        self.modules().insert(module);
-        Ok(())
-    }
-
-    fn knows(&self, object: &Digest) -> Result<bool, Failure> {
-        let query = Query {
-            limit: 1,
-            ..Query::about(About::Object(*object))
-        };
-        Ok(!self.ledger.reader()?.list(&query)?.records.is_empty())
-    }
-
-    fn ca_added(&self, role: &str, certificate: &CaCertificate) -> Draft {
-        let ends = certificate.validity().not_after;
-        Draft::ca_added(self.clock.time(), role, certificate.der(), ends)
-    }
-
-    fn module_taken(&self, octets: &[u8]) -> Draft {
-        let source = self.signer.settings().module.to_string();
-        Draft::module_taken(self.clock.time(), &source, octets)
+        self.book.ledger().key().text()
     }
 
     /// Puts a certificate on record; only then may it leave.
@@ -137,36 +73,18 @@ impl Record {
         csr: &[u8],
         svid: &IssuedSvid,
     ) -> Result<(), Unrecorded> {
-        let module = Digest(*svid.module.octets());
-        let mut drafts = self.new_module(svid.module, &module)?;
-        let now = self.clock.time();
-        let (tbs, signature) = split(svid.chain.first().map_or(&[], Vec::as_slice))?;
-        let issued = Issued {
+        let leaf = Leaf {
             asker: asker(),
-            csr: csr.to_vec().into(),
-            identity: identity.to_string(),
-            profile: Profile::X509Svid.name().to_owned(),
-            permitted_dns_names: svid
-                .permitted_dns_names
-                .iter()
-                .map(ToString::to_string)
-                .collect(),
-            subject: None,
-            not_before: svid.validity.not_before,
-            not_after: svid.validity.not_after,
-            serial: svid.serial.clone(),
-            issuer: Some(self.issuer),
-            module,
-            tbs: tbs.to_vec().into(),
-            signature: signature.to_vec().into(),
+            identity,
+            profile: Profile::X509Svid,
+            csr: csr.to_vec(),
+            svid,
+            issuer: self.issuer,
             // the configuration says it anew each time
-            lineage_start: now,
+            lineage_start: self.book.now(),
             bundle: None,
         };
-        drafts.push(Entry::new(now, issued).into());
-        self.ledger.append(drafts).await?;
-        self.modules().insert(module);
-        Ok(())
+        self.book.issued(leaf).await
     }
 
     /// Puts a refusal on record.
@@ -184,25 +102,19 @@ impl Record {
             csr: Some(csr.to_vec().into()),
             profile: Some(Profile::X509Svid.name().to_owned()),
         };
-        let entry = Entry::new(self.clock.time(), refused);
-        self.ledger.append(vec![entry.into()]).await?;
-        Ok(())
+        self.book.refused(refused).await
     }
+}
 
-    /// A module's entry, if it has none: it goes in front of the first certificate that it made.
-    fn new_module(&self, digest: ModuleDigest, module: &Digest) -> Result<Vec<Draft>, Unrecorded> {
-        if self.modules().contains(module) {
-            return Ok(Vec::new());
-        }
-        let sandbox = self.signer.module();
-        if sandbox.digest() != digest {
-            return Err(Unrecorded::Replaced(digest));
-        }
-        Ok(vec![self.module_taken(sandbox.octets())])
-    }
-
-    fn modules(&self) -> std::sync::MutexGuard<'_, BTreeSet<Digest>> {
-        self.modules.lock().unwrap_or_else(PoisonError::into_inner)
+/// How it was made is not known here.
+fn known(role: Role, certificate: &CaCertificate) -> Authorized {
+    Authorized {
+        name: role.name().to_owned(),
+        role,
+        certificate: certificate.clone(),
+        above: Vec::new(),
+        key: None,
+        made: None,
     }
 }
 
@@ -214,14 +126,4 @@ fn asker() -> Asker {
         proof: "none".into(),
         ..Asker::default()
     }
-}
-
-/// tbsCertificate, whole, and signatureValue's octets (RFC 5280 §4.1).
-fn split(certificate: &[u8]) -> Result<(&[u8], &[u8]), DerError> {
-    let mut fields = Reader::new(der::single(certificate, tag::SEQUENCE)?.value);
-    let tbs = fields.expect(tag::SEQUENCE)?.raw;
-    fields.expect(tag::SEQUENCE)?;
-    let signature = der::bit_string_octets(fields.expect(tag::BIT_STRING)?.value)?;
-    fields.finish()?;
-    Ok((tbs, signature))
 }

@@ -1,9 +1,10 @@
 //! The way of every certificate: possession, module, guard, key.
 
 use crate::{
+    custody::SigningKey,
     possession::{PossessionError, ProvenRequest},
     sandbox::{ModuleDigest, Proposal, Sandbox, SandboxError},
-    signer::Signer,
+    signer::{ModuleSource, Signer},
 };
 use credence_ca::{
     certificate::CaCertificate,
@@ -12,6 +13,7 @@ use credence_ca::{
     domains::Domains,
     guard::{self, Refusal},
     issuance::{Issuance, Issuer},
+    key::KeyKind,
     profile::Profile,
     serial::Serial,
     validity::{self, Time, Validity, ValidityError},
@@ -113,6 +115,15 @@ pub struct IssuedSvid {
     pub module: ModuleDigest,
 }
 
+/// How long issuing takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pace {
+    /// A tenth of a millisecond of computing, as a TLS handshake does: our own module, and a key on an elliptic curve in memory.
+    Quick,
+    /// As long as somebody else's module, a token or RSA takes.
+    Slow,
+}
+
 /// A CA that issues under one issuer.
 #[derive(Debug)]
 pub struct Authority<K> {
@@ -125,6 +136,20 @@ pub struct Authority<K> {
     further: Domains,
     backdate: Duration,
     templates: DnsTemplates,
+}
+
+impl Authority<Arc<SigningKey>> {
+    /// How long it takes to issue, as far as that is known beforehand.
+    #[must_use]
+    pub fn pace(&self) -> Pace {
+        let in_memory = matches!(*self.issuer_key, SigningKey::File(_));
+        let quick_key =
+            in_memory && !matches!(self.issuer_key.public_key().kind(), KeyKind::Rsa(_));
+        match self.signer.settings().module {
+            ModuleSource::BuiltIn if quick_key => Pace::Quick,
+            ModuleSource::BuiltIn | ModuleSource::File(_) => Pace::Slow,
+        }
+    }
 }
 
 impl<K: Custody> Authority<K> {

@@ -34,6 +34,11 @@ use thiserror::Error;
 use tokio::sync::watch;
 use zeroize::Zeroizing;
 
+/// The ledger's file in a state folder.
+pub const LEDGER: &str = "ledger.db";
+/// The file of its checkpoints' key.
+pub const KEY: &str = "ledger.key";
+
 /// Why something is not on record, and therefore does not leave. Waiting helps.
 #[derive(Debug, Error)]
 pub enum Unrecorded {
@@ -147,6 +152,21 @@ impl Book {
     #[must_use]
     pub fn health(&self) -> watch::Receiver<Health> {
         self.ledger.watch()
+    }
+
+    /// Puts the signing module on record, unless it is there. One that is taken later goes on record with the first certificate that it
+    /// makes. Blocks.
+    ///
+    /// # Errors
+    /// If it is not on record.
+    pub fn module(&self) -> Result<(), Unrecorded> {
+        let digest = self.signer.module().digest();
+        let module = Digest(*digest.octets());
+        if let Some(draft) = self.module_draft(digest, &module)? {
+            self.ledger.append_blocking(vec![draft])?;
+            self.modules().insert(module);
+        }
+        Ok(())
     }
 
     /// Puts a root or issuer on record, unless it is there: its certificate, and how it was made. Blocks.

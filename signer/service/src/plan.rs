@@ -47,6 +47,8 @@ pub struct Plan {
     pub dns_templates: DnsTemplates,
     /// How the ledger is kept.
     pub ledger: Options,
+    /// The ledger was lost, and another is to be begun.
+    pub new_ledger: bool,
     /// Where gRPC is served: at the first of these that can be had.
     pub grpc: Vec<SocketAddr>,
     /// Where health and metrics are served: a loopback address. None, if others serve them ([`crate::server::Server::insight`]).

@@ -3,7 +3,7 @@
 use crate::{
     applicant::Applicant,
     attesting::Attestors,
-    book::{Book, KeyFileError, checkpoint_key},
+    book::{Book, KEY, KeyFileError, LEDGER, checkpoint_key},
     chain::{ChainError, follow},
     current::Current,
     door::Door,
@@ -34,7 +34,7 @@ use credence_host::{
     chain::Watch,
     state::{StateError, StateFolder},
 };
-use credence_ledger::sqlite::{OpenError, ReadError};
+use credence_ledger::sqlite::{OpenError, Query, ReadError, Reader};
 use std::{future::Future, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use thiserror::Error;
 use tokio::{sync::watch, task::JoinSet};
@@ -53,6 +53,12 @@ pub enum StartError {
         /// What should be there.
         missing: &'static str,
     },
+    /// The ledger is not there, and was.
+    #[error("{}: the ledger is gone, and with it what is revoked and which leaves live: put it back, or restore a backup; where there is none, begin another with --new-ledger, and revoke again what was revoked", .0.display())]
+    LedgerLost(PathBuf),
+    /// Another ledger is to be begun, and one is there.
+    #[error("{}: a ledger is there; start without --new-ledger, or move it away if it cannot be used", .0.display())]
+    LedgerThere(PathBuf),
     /// The ledger's key.
     #[error(transparent)]
     Key(#[from] KeyFileError),
@@ -189,25 +195,89 @@ impl Server {
     }
 }
 
+/// What of a CA is stored.
+struct Found {
+    ledger: PathBuf,
+    lifecycle: PathBuf,
+    /// Nothing: it is to be founded.
+    fresh: bool,
+    /// All but the ledger, and that is known.
+    ledger_lost: bool,
+}
+
+impl Found {
+    /// The ledger is made before `lifecycle.json`, so that one which is missing was there.
+    fn look(folder: &StateFolder, plan: &Plan) -> Result<Self, StartError> {
+        let (ledger, lifecycle) = (
+            folder.path().join(LEDGER),
+            folder.path().join("lifecycle.json"),
+        );
+        let fresh = !lifecycle.exists();
+        match ledger.exists() {
+            true if plan.new_ledger => return Err(StartError::LedgerThere(ledger)),
+            // one that cannot be read is judged by who opens it
+            true if fresh && Reader::open(&ledger).is_ok_and(|reader| is_written(&reader)) => {
+                return Err(not_a_ca(folder));
+            }
+            false if !fresh && !plan.new_ledger => return Err(StartError::LedgerLost(ledger)),
+            true | false => {}
+        }
+        Ok(Self {
+            ledger_lost: !fresh && plan.new_ledger,
+            ledger,
+            lifecycle,
+            fresh,
+        })
+    }
+}
+
+fn not_a_ca(folder: &StateFolder) -> StartError {
+    StartError::NotACa {
+        folder: folder.path().to_path_buf(),
+        missing: "lifecycle.json",
+    }
+}
+
+/// One that cannot be read counts as written.
+fn is_written(reader: &Reader) -> bool {
+    let first = Query {
+        limit: 1,
+        ..Query::default()
+    };
+    reader
+        .list(&first)
+        .map_or(true, |page| !page.records.is_empty())
+}
+
 /// All that blocks.
 fn open(plan: &mut Plan) -> Result<Core, StartError> {
     let folder = StateFolder::open(&plan.state)?;
-    let (ledger, file) = (
-        folder.path().join("ledger.db"),
-        folder.path().join("lifecycle.json"),
-    );
-    if ledger.exists() && !file.exists() {
-        return Err(StartError::NotACa {
-            folder: folder.path().to_path_buf(),
-            missing: "lifecycle.json",
-        });
-    }
-    let key = checkpoint_key(&folder.path().join("ledger.key"), ledger.exists())?;
-    let mut authorities = Authorities::open(&folder, &plan.custodian)?;
+    let found = Found::look(&folder, plan)?;
+    let (has_ledger, file) = (found.ledger.exists(), found.lifecycle);
+    let key = checkpoint_key(&folder.path().join(KEY), has_ledger)?;
     let (signer, clock) = (Arc::clone(&plan.signer), plan.clock.clone());
-    let fresh = !file.exists();
-    let (mut brought, files) = bring(plan, fresh)?;
-    if fresh {
+    let (mut brought, files) = bring(plan, found.fresh)?;
+    let mut authorities = Authorities::open(&folder, &plan.custodian)?;
+    if found.ledger_lost {
+        tracing::error!(
+            "another ledger is begun: what was revoked is not known, nor which leaves live; gates stay shut for the longest life of a leaf"
+        );
+        Lifecycle::ledger_lost(&file, &clock)?;
+    }
+    let book = Book::open(
+        &found.ledger,
+        &plan.trust_domain,
+        &key,
+        &plan.ledger,
+        Arc::clone(&signer),
+        clock.clone(),
+    )?;
+    let book = Arc::new(book);
+    let reader = book.reader()?;
+    if found.fresh {
+        if is_written(&reader) {
+            return Err(not_a_ca(&folder));
+        }
         let mut founder = Founder {
             file: &file,
             trust_domain: &plan.trust_domain,
@@ -223,16 +293,9 @@ fn open(plan: &mut Plan) -> Result<Core, StartError> {
         Lifecycle::begin(&mut founder, beginning)?;
         tracing::info!(trust_domain = %plan.trust_domain, "a new CA begins");
     }
-    let book = Book::open(
-        &ledger,
-        &plan.trust_domain,
-        &key,
-        &plan.ledger,
-        signer,
-        clock.clone(),
-    )?;
-    let book = Arc::new(book);
-    let reader = book.reader()?;
+    if let Err(error) = book.module() {
+        tracing::error!(%error, "the signing module is not on record yet");
+    }
     let (current, places) = (Arc::<Current>::default(), Arc::<Places>::default());
     let revocations = Arc::new(Revocations::read(&reader)?);
     let tokens = Arc::new(Tokens::read(Arc::clone(&book), &reader, clock.clone())?);
@@ -373,6 +436,7 @@ async fn serve(plan: Plan, mut core: Core) -> Result<Server, StartError> {
             readers: plan.readers,
             limits: plan.limits,
             clock: plan.clock,
+            instances: usize::try_from(plan.signer.settings().limits.instances).unwrap_or(1),
             metrics: &metrics,
             doctor: &doctor,
         },
@@ -451,6 +515,8 @@ struct Frontends<'a> {
     readers: std::collections::BTreeSet<spiffe::TrustDomain>,
     limits: crate::plan::Limits,
     clock: crate::clock::Shared,
+    /// Of the signing module at once.
+    instances: usize,
     metrics: &'a Arc<Metrics>,
     doctor: &'a Arc<dyn Health>,
 }
@@ -474,6 +540,7 @@ async fn router(
         Arc::clone(&core.places),
         Arc::clone(&core.revocations),
         with.clock.clone(),
+        with.instances,
     );
     let metrics = Arc::clone(with.metrics);
     let desk: Desk<Applicant> = Desk::new(

@@ -11,6 +11,7 @@ use credence_ca::{
     dns::DnsName,
     lifecycle::{CertificateId, HolderId, Leaf as HeldLeaf, Learns},
     profile::Profile,
+    serial::Serial,
 };
 use credence_daemon::tls::{Serving, ServingError};
 use credence_host::authority::{IssueError, Order};
@@ -24,6 +25,9 @@ use std::{
     time::{Duration, SystemTime},
 };
 use thiserror::Error;
+
+/// What the record calls the asker of these certificates.
+pub(crate) const FRONTEND: &str = "serving";
 
 /// Why there is no serving certificate.
 #[derive(Debug, Error)]
@@ -71,8 +75,14 @@ pub struct OwnCertificates {
 struct Pair {
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
+    facts: Facts,
+}
+
+/// What is remembered of the one in use.
+struct Facts {
+    serial: Serial,
     issuer: CertificateId,
-    not_after: SystemTime,
+    ends: SystemTime,
 }
 
 impl OwnCertificates {
@@ -102,31 +112,36 @@ impl OwnCertificates {
     /// If it cannot be made.
     pub async fn begin(self) -> Result<(Arc<Serving>, impl Future<Output = ()> + Send), OwnError> {
         let pair = self.make().await?;
-        let (issuer, not_after) = (pair.issuer, pair.not_after);
         let serving = Arc::new(Serving::new(pair.chain, pair.key)?);
-        let renewing = self.renew(Arc::clone(&serving), issuer, not_after);
+        let renewing = self.renew(Arc::clone(&serving), pair.facts);
         Ok((serving, renewing))
     }
 
-    async fn renew(self, serving: Arc<Serving>, mut issuer: CertificateId, mut ends: SystemTime) {
+    async fn renew(self, serving: Arc<Serving>, mut used: Facts) {
         const AGAIN: Duration = Duration::from_secs(1);
         const MOST: Duration = Duration::from_secs(60);
         let mut changes = self.current.watch();
         loop {
+            self.knows_the_bundle(&used);
             // looked at again every minute at the latest, since the wall clock may jump
-            let left = ends.duration_since(self.clock.0.wall()).unwrap_or_default();
+            let left = self.left(&used);
             let due = left.saturating_sub(self.own.life.min(left * 2) / 2);
             tokio::select! {
                 () = tokio::time::sleep(due.clamp(AGAIN, MOST)) => {}
                 changed = changes.changed() => if changed.is_err() { return },
             }
-            let left = ends.duration_since(self.clock.0.wall()).unwrap_or_default();
-            let other = self.current.get().is_some_and(|now| now.issuer != issuer);
-            if !other && left > self.own.life / 2 {
+            let other = self
+                .current
+                .get()
+                .is_some_and(|now| now.issuer != used.issuer);
+            if !other && self.left(&used) > self.own.life / 2 {
                 continue;
             }
             match self.replace(&serving).await {
-                Ok(now) => (issuer, ends) = now,
+                Ok(now) => {
+                    self.dropped(&used);
+                    used = now;
+                }
                 Err(error) => {
                     (self.failed)(&error);
                     tracing::error!(%error, "the serving certificate could not be renewed; the old one goes on");
@@ -136,11 +151,30 @@ impl OwnCertificates {
         }
     }
 
-    async fn replace(&self, serving: &Serving) -> Result<(CertificateId, SystemTime), OwnError> {
+    fn left(&self, used: &Facts) -> Duration {
+        let left = used.ends.duration_since(self.clock.0.wall());
+        left.unwrap_or_default()
+    }
+
+    /// This process trusts what it publishes: no gate has to wait for it.
+    fn knows_the_bundle(&self, used: &Facts) {
+        if let Some(now) = self.current.get() {
+            let holder = HolderId::of_leaf(&used.serial);
+            self.places.has(&holder, Some(now.bundle_id));
+        }
+    }
+
+    /// Its key is nowhere any more: no gate has to wait for its end.
+    fn dropped(&self, used: &Facts) {
+        self.places.revoked(&used.serial);
+        self.places.left(&HolderId::of_leaf(&used.serial));
+    }
+
+    async fn replace(&self, serving: &Serving) -> Result<Facts, OwnError> {
         let pair = self.make().await?;
         serving.replace(pair.chain, pair.key)?;
         tracing::info!(identity = %self.own.identity, "the serving certificate was renewed");
-        Ok((pair.issuer, pair.not_after))
+        Ok(pair.facts)
     }
 
     async fn make(&self) -> Result<Pair, OwnError> {
@@ -158,7 +192,7 @@ impl OwnCertificates {
         self.places.issued(self.held(&svid, &snapshot));
         let leaf = Leaf {
             asker: Asker {
-                frontend: "serving".into(),
+                frontend: FRONTEND.into(),
                 attestor: "itself".into(),
                 proof: "none".into(),
                 ..Asker::default()
@@ -172,14 +206,18 @@ impl OwnCertificates {
             bundle: Some(snapshot.bundle_id.to_string()),
         };
         if let Err(why) = self.book.issued(leaf).await {
-            self.places.revoked(&svid.serial);
+            self.places
+                .kept_back(&HolderId::of_leaf(&svid.serial), &svid.serial);
             return Err(why.into());
         }
         Ok(Pair {
             chain: svid.chain.into_iter().map(CertificateDer::from).collect(),
             key: PrivatePkcs8KeyDer::from(key.serialize_der()).into(),
-            issuer: snapshot.issuer,
-            not_after: system(svid.validity.not_after),
+            facts: Facts {
+                serial: svid.serial,
+                issuer: snapshot.issuer,
+                ends: system(svid.validity.not_after),
+            },
         })
     }
 

@@ -36,6 +36,8 @@ pub struct Setup {
     pub sections: String,
     /// Puts further files into the folder before the start.
     pub prepare: Option<Prepare>,
+    /// Where its folder is made.
+    pub within: PathBuf,
 }
 
 impl Setup {
@@ -48,6 +50,7 @@ impl Setup {
             top: String::new(),
             sections: sections.into(),
             prepare: None,
+            within: std::env::temp_dir(),
         }
     }
 
@@ -86,7 +89,7 @@ kind = "join-token"
     }
 
     fn folder(&self) -> TempDir {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = tempfile::tempdir_in(&self.within).unwrap();
         fs::write(folder.path().join("jwks.json"), self.issuer.jwks()).unwrap();
         fs::write(folder.path().join("ca.toml"), self.toml()).unwrap();
         if let Some(prepare) = &self.prepare {
@@ -151,9 +154,15 @@ pub struct Running {
 impl Running {
     /// Starts the binary on a folder; gives its log if it ends before it serves.
     pub fn start(binary: &Path, folder: &Path) -> Result<Self, String> {
+        Self::start_with(binary, folder, &[])
+    }
+
+    /// The same, with further arguments.
+    pub fn start_with(binary: &Path, folder: &Path, arguments: &[&str]) -> Result<Self, String> {
         let mut child = Command::new(binary)
             .args(["ca", "run", "--log-format", "json", "--config"])
             .arg(folder.join("ca.toml"))
+            .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -183,6 +192,12 @@ impl Running {
             log,
             reader: Some(reader),
         })
+    }
+
+    /// Its process.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     fn signal(&self, signal: Signal) {
@@ -255,7 +270,12 @@ impl Daemon {
 
     /// Starts it again.
     pub fn start_again(&mut self) {
-        let running = Running::start(&self.setup.binary, self.folder.path());
+        self.start_again_with(&[]);
+    }
+
+    /// Starts it again, with further arguments.
+    pub fn start_again_with(&mut self, arguments: &[&str]) {
+        let running = Running::start_with(&self.setup.binary, self.folder.path(), arguments);
         self.running = Some(running.unwrap_or_else(|log| panic!("it did not start:\n{log}")));
     }
 

@@ -34,12 +34,15 @@ use crate::authority::{Authority, Identity};
 
 const SECRET_TYPE: &str = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret";
 
-/// What is served: certificate, key, roots.
-#[derive(Debug, Clone)]
-struct Served {
-    chain: String,
-    key: String,
-    roots: String,
+/// What is served, PEM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Served {
+    /// The leaf and what is above it, without the root.
+    pub chain: String,
+    /// The leaf's key.
+    pub key: String,
+    /// The trust bundle.
+    pub roots: String,
 }
 
 impl Served {
@@ -74,7 +77,8 @@ impl Served {
 
 fn inline(text: &str) -> Option<DataSource> {
     Some(DataSource {
-        specifier: Some(Specifier::InlineString(text.to_owned())),
+        // as Credence's own agent has it, and as `Envoy::secrets` reads it
+        specifier: Some(Specifier::InlineBytes(text.as_bytes().to_vec())),
         ..DataSource::default()
     })
 }
@@ -83,6 +87,7 @@ fn inline(text: &str) -> Option<DataSource> {
 #[derive(Debug)]
 pub struct Agent {
     served: watch::Sender<Served>,
+    accepted: watch::Sender<String>,
     server: JoinHandle<()>,
 }
 
@@ -92,19 +97,50 @@ impl Agent {
     /// # Errors
     /// If the socket cannot be made.
     pub fn serve(path: &Path, identity: &Identity, roots: &[&Authority]) -> Result<Self> {
+        Self::serve_pems(path, Served::new(identity, roots))
+    }
+
+    /// Serves this on a socket at `path`.
+    ///
+    /// # Errors
+    /// If the socket cannot be made.
+    pub fn serve_pems(path: &Path, served: Served) -> Result<Self> {
         let listener = UnixListener::bind(path).with_context(|| path.display().to_string())?;
         std::fs::set_permissions(path, Permissions::from_mode(0o600))?;
-        let (served, receiver) = watch::channel(Served::new(identity, roots));
-        let service = SecretDiscoveryServiceServer::new(Sds(receiver));
+        let (served, receiver) = watch::channel(served);
+        let accepted = watch::Sender::new(String::new());
+        let service = SecretDiscoveryServiceServer::new(Sds(receiver, accepted.clone()));
         let connections = UnixListenerStream::new(listener);
         let serving = Server::builder().serve_with_incoming(service, connections);
         let server = tokio::spawn(async move { drop(serving.await) });
-        Ok(Self { served, server })
+        Ok(Self {
+            served,
+            accepted,
+            server,
+        })
     }
 
     /// Pushes another identity and other roots.
     pub fn renew(&self, identity: &Identity, roots: &[&Authority]) {
         self.served.send_replace(Served::new(identity, roots));
+    }
+
+    /// Pushes something else.
+    pub fn change(&self, change: impl FnOnce(&mut Served)) {
+        self.served.send_modify(|served| {
+            let before = served.roots.clone();
+            change(served);
+            if served.roots != before {
+                // what Envoy said was about others
+                self.accepted.send_replace(String::new());
+            }
+        });
+    }
+
+    /// The trust bundle that Envoy said that it uses; empty until it has said so of the one that is served.
+    #[must_use]
+    pub fn accepted(&self) -> watch::Receiver<String> {
+        self.accepted.subscribe()
     }
 }
 
@@ -114,7 +150,7 @@ impl Drop for Agent {
     }
 }
 
-struct Sds(watch::Receiver<Served>);
+struct Sds(watch::Receiver<Served>, watch::Sender<String>);
 
 #[tonic::async_trait]
 impl SecretDiscoveryService for Sds {
@@ -127,7 +163,8 @@ impl SecretDiscoveryService for Sds {
         request: Request<Streaming<DiscoveryRequest>>,
     ) -> Result<Response<Self::StreamSecretsStream>, Status> {
         let (sender, stream) = mpsc::channel(1);
-        tokio::spawn(converse(request.into_inner(), self.0.clone(), sender));
+        let (served, accepted) = (self.0.clone(), self.1.clone());
+        tokio::spawn(converse(request.into_inner(), served, accepted, sender));
         Ok(Response::new(ReceiverStream::new(stream)))
     }
 
@@ -149,23 +186,29 @@ impl SecretDiscoveryService for Sds {
 async fn converse(
     mut requests: Streaming<DiscoveryRequest>,
     mut served: watch::Receiver<Served>,
+    accepted: watch::Sender<String>,
     responses: mpsc::Sender<Result<DiscoveryResponse, Status>>,
 ) {
     let Ok(Some(first)) = requests.message().await else {
         return;
     };
+    let names = first.resource_names;
     let mut version = 0_u32;
     loop {
         version += 1;
-        let response = answer(&served.borrow_and_update(), &first.resource_names, version);
+        let sent = served.borrow_and_update().clone();
+        let response = answer(&sent, &names, version);
         if responses.send(Ok(response)).await.is_err() {
             return;
         }
-        // What Envoy says in between is an acknowledgement or a refusal; a refusal shows in the test.
         let changed = loop {
             tokio::select! {
                 message = requests.message() => match message {
-                    Ok(Some(_)) => {}
+                    Ok(Some(said)) => {
+                        if names.iter().any(|name| name == "ROOTCA") && accepts(&said, version) {
+                            accepted.send_replace(sent.roots.clone());
+                        }
+                    }
                     Ok(None) | Err(_) => return,
                 },
                 changed = served.changed() => break changed,
@@ -175,6 +218,11 @@ async fn converse(
             return;
         }
     }
+}
+
+/// Whether this is the acknowledgement of what was sent last; a refusal shows in the test.
+fn accepts(said: &DiscoveryRequest, version: u32) -> bool {
+    said.error_detail.is_none() && said.response_nonce == version.to_string()
 }
 
 fn answer(served: &Served, names: &[String], version: u32) -> DiscoveryResponse {

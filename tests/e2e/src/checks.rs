@@ -31,6 +31,25 @@ pub async fn openssl_verifies(leaf: &Path, issuer: &Path, root: &Path) -> Result
     Ok(())
 }
 
+/// Verifies a CA's certificate by OpenSSL, strictly, up to one of `roots`.
+///
+/// # Errors
+/// If OpenSSL has an objection.
+pub async fn openssl_verifies_ca(authority: &Path, roots: &Path) -> Result<()> {
+    let (authority, roots) = (text(authority)?, text(roots)?);
+    let arguments = [
+        "verify",
+        "-x509_strict",
+        "-check_ss_sig",
+        "-CAfile",
+        &roots,
+        &authority,
+    ];
+    let output = run(Path::new("openssl"), &arguments).await?;
+    ensure!(output.contains(": OK"), "openssl verify: {output}");
+    Ok(())
+}
+
 /// What OpenSSL prints of a certificate, in full.
 ///
 /// # Errors

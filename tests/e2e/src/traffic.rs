@@ -70,10 +70,21 @@ impl Traffic {
     /// Starts asking for `path`.
     #[must_use]
     pub fn start(address: SocketAddr, path: &'static str) -> Self {
+        Self::start_with(address, path, WORKERS, PAUSE)
+    }
+
+    /// The same, so many requests at once, with such a pause after each.
+    #[must_use]
+    pub fn start_with(
+        address: SocketAddr,
+        path: &'static str,
+        at_once: usize,
+        pause: Duration,
+    ) -> Self {
         let tally = Arc::new(Mutex::new(Tally::default()));
         let mut workers = JoinSet::new();
-        for _ in 0..WORKERS {
-            workers.spawn(work(address, path, Arc::clone(&tally)));
+        for _ in 0..at_once {
+            workers.spawn(work(address, path, pause, Arc::clone(&tally)));
         }
         Self { tally, workers }
     }
@@ -95,7 +106,7 @@ fn lock(tally: &Mutex<Tally>) -> MutexGuard<'_, Tally> {
     tally.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn work(address: SocketAddr, path: &'static str, tally: Arc<Mutex<Tally>>) {
+async fn work(address: SocketAddr, path: &'static str, pause: Duration, tally: Arc<Mutex<Tally>>) {
     let mut connection = None;
     loop {
         let outcome = once(&mut connection, address, path).await;
@@ -103,7 +114,7 @@ async fn work(address: SocketAddr, path: &'static str, tally: Arc<Mutex<Tally>>)
             connection = None;
         }
         lock(&tally).add(outcome);
-        sleep(PAUSE).await;
+        sleep(pause).await;
     }
 }
 

@@ -136,10 +136,14 @@ impl Holders {
         Self::default()
     }
 
-    /// A leaf is about to be handed out, or was found in the ledger.
+    /// A leaf is about to be handed out, or was found in the ledger. One that is known stays as it is: the ledger is read while
+    /// others are handed out.
     pub fn issued(&mut self, leaf: Leaf) {
         let order = self.next();
         let holder = self.holders.entry(leaf.holder).or_default();
+        if holder.leaves.iter().any(|held| held.serial == leaf.serial) {
+            return;
+        }
         holder.leaves.push(Held {
             serial: leaf.serial,
             identity: leaf.identity,
@@ -169,6 +173,14 @@ impl Holders {
     /// A leaf was revoked: whoever uses it is refused, so that nothing has to wait for it.
     pub fn revoked(&mut self, serial: &Serial) {
         for holder in self.holders.values_mut() {
+            holder.leaves.retain(|leaf| leaf.serial != *serial);
+        }
+    }
+
+    /// A leaf of this holder never left the CA after all. Costs the same however many leaves there are: where the ledger cannot be written
+    /// this happens to each.
+    pub fn kept_back(&mut self, holder: &HolderId, serial: &Serial) {
+        if let Some(holder) = self.holders.get_mut(holder) {
             holder.leaves.retain(|leaf| leaf.serial != *serial);
         }
     }
@@ -279,6 +291,15 @@ mod tests {
     }
 
     #[test]
+    fn a_leaf_that_is_found_in_the_ledger_too_is_one() {
+        let mut holders = Holders::new();
+        holders.issued(leaf(1, Learns::InAnswers(bundle(OLD))));
+        holders.has(&holder(), Some(bundle(NEW)));
+        holders.issued(leaf(1, Learns::InAnswers(bundle(OLD))));
+        assert_eq!(known(&holders), [Knows::Bundle(bundle(NEW))]);
+    }
+
+    #[test]
     fn who_reads_roots_at_its_start_is_not_believed_to_know_more() {
         let mut holders = Holders::new();
         holders.issued(leaf(1, Learns::AtStart));
@@ -301,6 +322,18 @@ mod tests {
         holders.left(&holder());
         holders.forget(Time::from_unix(101));
         assert_eq!(holders.holders.len(), 0);
+    }
+
+    #[test]
+    fn a_leaf_that_never_left_is_forgotten_and_the_holder_s_others_are_not() {
+        let mut holders = Holders::new();
+        holders.issued(leaf(1, Learns::OnStream));
+        holders.issued(leaf(2, Learns::InAnswers(bundle(NEW))));
+        let first = Serial::from_octets(&[1]).unwrap();
+        holders.kept_back(&HolderId::new("pod-2").unwrap(), &first);
+        assert_eq!(holders.leaves(), 2);
+        holders.kept_back(&holder(), &first);
+        assert_eq!(known(&holders), [Knows::Bundle(bundle(NEW))]);
     }
 
     #[test]

@@ -34,7 +34,10 @@ use tracing::{info, warn};
 pub(super) fn run(arguments: &CaRunArguments, log: &LogArguments) -> Result<(), Failure> {
     log::start(log)?;
     let config = read_config(&arguments.config)?;
-    let plan = plan(&config)?;
+    let plan = Plan {
+        new_ledger: arguments.new_ledger,
+        ..plan(&config)?
+    };
     let signer = Arc::clone(&plan.signer);
     tokio::runtime::Runtime::new()
         .map_err(|e| Failure::Start("async runtime", e))?
@@ -102,6 +105,7 @@ fn plan(config: &CaConfig) -> Result<Plan, Failure> {
             },
             ..Options::default()
         },
+        new_ledger: false,
         grpc: vec![config.grpc],
         monitor: Some(config.monitor),
         bundle_endpoint,

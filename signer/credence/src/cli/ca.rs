@@ -231,6 +231,10 @@ pub(crate) struct CaRunArguments {
     /// The configuration file.
     #[arg(long, short, value_name = "FILE")]
     pub(crate) config: PathBuf,
+    /// Begin another ledger though this CA had one, which is lost, and of which there is no backup.
+    /// What was revoked is not known any more: revoke it again.
+    #[arg(long)]
+    pub(crate) new_ledger: bool,
 }
 
 /// Which CA.

@@ -1,14 +1,11 @@
 //! Which ledger, and by which key it is verified.
 
-use crate::{
-    cli::BookArguments,
-    failure::Failure,
-    record::{self, key},
-};
+use crate::{cli::BookArguments, failure::Failure};
 use credence_ledger::{
     checkpoint::{CheckpointKey, CheckpointSigner as _, MemorySigner},
     sqlite::Reader,
 };
+use credence_service::book::{KEY, KeyFileError, LEDGER, checkpoint_key};
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
@@ -24,11 +21,11 @@ impl Book {
     pub(super) fn new(arguments: &BookArguments) -> Self {
         let path = match (&arguments.ledger, &arguments.state) {
             (Some(file), _) => file.clone(),
-            (None, state) => state.clone().unwrap_or_default().join(record::LEDGER),
+            (None, state) => state.clone().unwrap_or_default().join(LEDGER),
         };
         let folder = path.parent().unwrap_or(Path::new("."));
         Self {
-            key_file: key::file(folder),
+            key_file: folder.join(KEY),
             path,
         }
     }
@@ -39,7 +36,10 @@ impl Book {
 
     /// The key that signs its checkpoints.
     pub(super) fn secret(&self) -> Result<Zeroizing<[u8; 32]>, Failure> {
-        key::read(&self.key_file)?.ok_or_else(|| self.without_key())
+        match checkpoint_key(&self.key_file, true) {
+            Err(KeyFileError::Missing(_)) => Err(self.without_key()),
+            read => Ok(read?),
+        }
     }
 
     /// The public half of the key beside it.

@@ -192,6 +192,7 @@ async fn plan(
         backdate: settings.clock_skew,
         dns_templates: plan::names(settings)?,
         ledger: Options::default(),
+        new_ledger: false,
         grpc,
         monitor: None,
         bundle_endpoint: None,

@@ -18,6 +18,7 @@ mod joining;
 mod own_chain;
 mod record;
 mod rotation;
+mod runbooks;
 mod starting;
 mod trouble;
 

@@ -53,3 +53,27 @@ async fn a_root_is_replaced_while_the_daemon_serves_and_its_own_certificate_foll
     let log = ca.stop();
     assert!(log.contains("the serving certificate was renewed"), "{log}");
 }
+
+const LONG: &str = r#"
+[lifecycle]
+refresh_hint = "1s"
+clock_skew = "0s"
+rotate_roots = "on-order"
+"#;
+
+/// Its own certificates live for a day here: those in use know what it publishes, and those of former processes are nobody's.
+#[tokio::test]
+async fn the_ca_does_not_wait_for_itself() {
+    let mut ca = setup(LONG).start();
+    let old = ca.roots();
+    ca.kill();
+    ca.start_again();
+    ca.order(&["ca", "rotate-root"]);
+    until("the old root to be gone", async || {
+        let roots = ca.roots();
+        (roots.len() == 1 && roots != old).then_some(())
+    })
+    .await;
+    assert_eq!(ca.status()["live_leaves"], 1, "the daemon's own");
+    ca.certificate("shop", "web").await.unwrap();
+}

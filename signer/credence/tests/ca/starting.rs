@@ -2,7 +2,13 @@
 
 use crate::setup;
 use credence_ca_tests::daemon::Running;
-use std::{fs, os::unix::fs::PermissionsExt as _};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    path::Path,
+    process::{Command, Stdio},
+    time::Duration,
+};
 
 #[test]
 fn every_fault_of_a_configuration_is_told_at_once_and_nothing_is_made() {
@@ -79,4 +85,66 @@ fn a_key_that_others_may_read_is_not_used() {
     fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
     let log = Running::start(&ca.setup.binary, ca.folder()).err().unwrap();
     assert!(log.contains("chmod 600"), "{log}");
+}
+
+fn lose_the_ledger(folder: &Path) {
+    for file in ["ledger.db", "ledger.db-wal", "ledger.db-shm"] {
+        // SQLite's own are there only while it is open, or after a crash
+        let _ = fs::remove_file(folder.join("state").join(file));
+    }
+}
+
+/// With the ledger goes what is revoked: it is not begun anew as if nothing had been.
+#[test]
+fn a_ca_whose_ledger_is_gone_begins_another_only_when_it_is_told_to_and_opens_no_gate() {
+    let mut ca = setup("").start();
+    ca.stop();
+    lose_the_ledger(ca.folder());
+    let log = Running::start(&ca.setup.binary, ca.folder()).err().unwrap();
+    assert!(
+        log.contains("the ledger is gone") && log.contains("--new-ledger"),
+        "{log}"
+    );
+    ca.start_again_with(&["--new-ledger"]);
+    assert!(ca.log().contains("what was revoked is not known"));
+    ca.order(&["ca", "rotate-root"]);
+    let quiet = |ca: &credence_ca_tests::daemon::Daemon| {
+        let holds = ca.status()["roots"][0]["holds"].clone();
+        holds
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|gate| gate["gate"] == "quiet")
+    };
+    assert!(quiet(&ca), "{}", ca.status());
+    ca.kill();
+    ca.start_again();
+    assert!(quiet(&ca), "{}", ca.status());
+    // Left in a unit file, it would forget what is revoked the next time.
+    ca.stop();
+    let told = Running::start_with(&ca.setup.binary, ca.folder(), &["--new-ledger"]);
+    let log = told.err().unwrap();
+    assert!(log.contains("a ledger is there"), "{log}");
+}
+
+#[test]
+fn a_first_start_that_is_killed_is_gone_on_with() {
+    for delay in 0..8_u64 {
+        let mut ca = setup("").start();
+        ca.stop();
+        fs::remove_dir_all(ca.folder().join("state")).unwrap();
+        let mut first = Command::new(&ca.setup.binary)
+            .args(["ca", "run", "--config"])
+            .arg(ca.folder().join("ca.toml"))
+            .stdin(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        // at any moment of the founding
+        std::thread::sleep(Duration::from_millis(delay * 40));
+        first.kill().unwrap();
+        first.wait().unwrap();
+        ca.start_again();
+        assert_eq!(ca.roots().len(), 1);
+    }
 }

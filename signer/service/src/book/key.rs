@@ -17,7 +17,7 @@ pub enum KeyFileError {
     Form(PathBuf),
     /// The ledger is there and its key is not.
     #[error(
-        "{}: the key of the ledger's checkpoints is missing; put it back, or move the ledger away to begin another", .0.display()
+        "{}: the key of the ledger's checkpoints is missing; put it back, or move the ledger away and begin another with --new-ledger", .0.display()
     )]
     Missing(PathBuf),
     /// The system gives no random octets.

@@ -9,7 +9,7 @@ use credence_ca::{
     dns::DnsTemplates,
     domains::Domains,
     lifecycle::{
-        Active, IssuerCertificate, KeyPlace, RootCertificate, RunId, Settings, State, World,
+        Active, Event, IssuerCertificate, KeyPlace, RootCertificate, RunId, Settings, State, World,
     },
 };
 use credence_host::{
@@ -109,6 +109,21 @@ impl Lifecycle {
             reports,
             thread: Some(thread),
         })
+    }
+
+    /// The ledger was lost, and with it what is known of leaves: gates stay shut as after a restore. To be told before [`Lifecycle::start`].
+    ///
+    /// # Errors
+    /// If the state cannot be read or stored.
+    pub fn ledger_lost(file: &Path, clock: &Shared) -> Result<(), LifecycleError> {
+        let missing = || LifecycleError::Missing(file.display().to_string());
+        let state = stored::load(file)?.ok_or_else(missing)?;
+        let world = World {
+            reading: clock.reading(run()?),
+            holders: None,
+        };
+        let (state, _) = state.step(world, Event::Restored)?;
+        Ok(stored::store(file, &state)?)
     }
 
     /// Begins a CA, and stores its state: with a root and an issuer that it makes, or with those of a chain from elsewhere.

@@ -1,6 +1,6 @@
 //! Where leaves are used, and what is known there: the lifecycle's view of the fleet, shared with the door and the bundle's streams.
 
-use crate::door::learns;
+use crate::{door::learns, serving};
 use credence_ca::{
     lifecycle::{BundleId, CertificateId, HolderId, Holders, Leaf},
     profile::Profile,
@@ -27,7 +27,12 @@ impl Places {
         self.lock().issued(leaf);
     }
 
-    /// A leaf is not used any more, or never left.
+    /// A leaf that was about to leave does not.
+    pub fn kept_back(&self, holder: &HolderId, serial: &Serial) {
+        self.lock().kept_back(holder, serial);
+    }
+
+    /// A leaf is not used any more.
     pub fn revoked(&self, serial: &Serial) {
         self.lock().revoked(serial);
     }
@@ -77,8 +82,11 @@ impl Places {
     }
 }
 
-/// None for what is no leaf.
+/// None for what is no leaf, and for the daemon's own of former times: their keys were in the memory of processes that have ended.
 fn held(leaf: LiveLeaf) -> Option<Leaf> {
+    if leaf.frontend == serving::FRONTEND {
+        return None;
+    }
     let is_leaf = [Profile::Root, Profile::Issuer]
         .iter()
         .all(|ca| ca.name() != leaf.profile);

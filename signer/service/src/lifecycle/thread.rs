@@ -102,6 +102,12 @@ impl Thread {
             );
             self.step(Event::Force(Forced::ActivateRoot), &By::Itself)?;
         }
+        if !signs(self) && self.worker.has_key(self.state.active().root.id) {
+            tracing::error!(
+                "the key of the active issuer is gone: another issuer is made below the root"
+            );
+            self.step(Event::RotateIssuer, &By::Itself)?;
+        }
         if !signs(self) {
             let id = self.state.active().issuer.id;
             return Err(LifecycleError::Missing(format!("the key of issuer {id}")));
