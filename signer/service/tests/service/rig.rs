@@ -172,6 +172,7 @@ impl Rig {
             Arc::clone(&places),
             Arc::clone(&revocations),
             shared,
+            credence_daemon::limits::IssuanceLimits::default().signing,
         );
         Ok(Self {
             folder,
