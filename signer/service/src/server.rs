@@ -35,7 +35,10 @@ use credence_host::{
     chain::Watch,
     state::{StateError, StateFolder},
 };
-use credence_ledger::sqlite::{OpenError, Query, ReadError, Reader};
+use credence_ledger::{
+    entry::Kind,
+    sqlite::{OpenError, ReadError, Reader},
+};
 use std::{future::Future, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use thiserror::Error;
 use tokio::{sync::watch, task::JoinSet};
@@ -243,15 +246,16 @@ fn not_a_ca(folder: &StateFolder) -> StartError {
     }
 }
 
-/// One that cannot be read counts as written.
+/// Whether anything was signed by it. One that cannot be read counts as written; that a daemon ended before it had begun does not.
 fn is_written(reader: &Reader) -> bool {
-    let first = Query {
-        limit: 1,
-        ..Query::default()
-    };
-    reader
-        .list(&first)
-        .map_or(true, |page| !page.records.is_empty())
+    let counts = reader.counts();
+    counts.map_or(true, |counts| {
+        let takeovers = counts
+            .get(Kind::TAKEOVER.name())
+            .copied()
+            .unwrap_or_default();
+        counts.values().sum::<u64>() > takeovers
+    })
 }
 
 /// All that blocks.

@@ -49,16 +49,15 @@ fn with_names(issuance: &Issuance<'_>, names: &[&str]) -> Vec<u8> {
     with_extensions(&good, &list)
 }
 
-/// A serving certificate has them all, a workload's none that it did not ask for.
+/// A serving certificate has them all, and Dapr's too, whose requests ask for nothing; another workload's none that it did not ask for.
 #[test]
 fn the_shipped_module_puts_in_what_its_profile_says() {
     let all = ["a.example.org", "b.example.org", "c.example.org"];
     for profile in Profile::ALL {
         let issuance = permitting(profile);
-        let expected: &[&str] = if profile == Profile::Serving {
-            &all
-        } else {
-            &[]
+        let expected: &[&str] = match profile {
+            Profile::Serving | Profile::DaprWorkload => &all,
+            _ => &[],
         };
         let proposal = propose(&issuance);
         assert_eq!(proposal, with_names(&issuance, expected), "{profile}");

@@ -197,7 +197,7 @@ impl Rig {
             Arc::clone(&places),
             Arc::clone(&revocations),
             shared,
-            64,
+            credence_daemon::limits::IssuanceLimits::default().signing,
         );
         Ok(Self {
             folder,
