@@ -143,26 +143,3 @@ async fn every_metric_of_the_page_is_one() {
         assert!(metrics.contains(name), "{name} in\n{metrics}");
     }
 }
-
-#[tokio::test]
-async fn a_copy_of_a_stopped_ca_is_a_backup_and_opens_no_gate() {
-    let mut ca = setup(HINTS).start();
-    let roots = ca.roots();
-    ca.stop();
-    copy(ca.folder(), "state", "backup");
-    ca.start_again();
-    ca.certificate("shop", "web").await.unwrap();
-    ca.stop();
-    fs::rename(ca.folder().join("state"), ca.folder().join("broken")).unwrap();
-    copy(ca.folder(), "backup", "state");
-    ca.start_again();
-    ca.order(&["ca", "restored"]);
-    ca.order(&["ca", "rotate-root"]);
-    let status = ca.order(&["ca", "status"]);
-    assert!(
-        status.contains("waits: quiet: the state was restored from a backup"),
-        "{status}"
-    );
-    assert_eq!(ca.roots()[0], roots[0]);
-    ca.certificate("shop", "web").await.unwrap();
-}
