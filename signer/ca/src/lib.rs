@@ -11,6 +11,7 @@ pub mod csr;
 pub mod custody;
 pub mod der;
 pub mod dns;
+pub mod domains;
 pub mod guard;
 pub mod issuance;
 pub mod key;

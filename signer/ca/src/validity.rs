@@ -188,24 +188,37 @@ pub enum ValidityError {
     NoLife,
 }
 
-/// How far notBefore may be set back, for clocks that are behind.
-const BACKDATE: Duration = Duration::from_secs(60);
+/// How far notBefore is set back, for clocks that are behind, where nothing else is said.
+pub const BACKDATE: Duration = Duration::from_secs(60);
 
-/// The validity of a certificate that is asked for now: `life` from now on, set back by a minute
+/// As [`plan_with`], set back by [`BACKDATE`].
+///
+/// # Errors
+/// As there.
+pub fn plan(
+    now: Time,
+    life: Duration,
+    issuer: Option<Validity>,
+) -> Result<Validity, ValidityError> {
+    plan_with(now, life, BACKDATE, issuer)
+}
+
+/// The validity of a certificate that is asked for now: `life` from now on, set back by `backdate`
 /// but by no more than a quarter of the life, and within the issuer's own validity.
 ///
 /// # Errors
 /// If the issuer is not valid now, or the life is under a second.
-pub fn plan(
+pub fn plan_with(
     now: Time,
     life: Duration,
+    backdate: Duration,
     issuer: Option<Validity>,
 ) -> Result<Validity, ValidityError> {
     if life.as_secs() == 0 {
         return Err(ValidityError::NoLife);
     }
     let planned = Validity {
-        not_before: now.minus(BACKDATE.min(life / 4)),
+        not_before: now.minus(backdate.min(life / 4)),
         not_after: now.plus(life),
     };
     match issuer {
@@ -270,6 +283,14 @@ mod tests {
         );
         let long = plan(NOW, seconds(3600), None).unwrap();
         assert_eq!(NOW.since(long.not_before), BACKDATE);
+        for (backdate, by) in [
+            (seconds(900), 900),
+            (seconds(901), 900),
+            (Duration::ZERO, 0),
+        ] {
+            let other = plan_with(NOW, seconds(3600), backdate, None).unwrap();
+            assert_eq!(NOW.since(other.not_before), seconds(by));
+        }
     }
 
     #[test]

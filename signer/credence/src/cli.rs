@@ -5,7 +5,7 @@ mod log;
 mod policy;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use std::path::PathBuf;
+use std::{ffi::OsString, path::PathBuf};
 
 #[cfg(test)]
 pub(crate) use ca::run_help as ca_run_help;
@@ -86,6 +86,10 @@ pub(crate) enum Command {
     /// Make join tokens.
     #[command(subcommand)]
     Token(TokenCommand),
+    /// Take the place of Dapr's sentry: its flags, files and configuration (`credence sentry --help`). So does a link to this binary
+    /// that is called sentry.
+    #[command(disable_help_flag = true)]
+    Sentry(SentryArguments),
     /// Run a CA and an agent in one process: everything two Envoys need to trust each other.
     Dev(DevArguments),
     /// Look at certificates.
@@ -97,6 +101,18 @@ pub(crate) enum Command {
     /// Ask the filter's policy: check, explain and test it, and make one of Istio's.
     #[command(subcommand)]
     Policy(PolicyCommand),
+}
+
+/// Sentry's own flags are read by themselves: see `crate::sentry::asked`.
+#[derive(Debug, Args)]
+pub(crate) struct SentryArguments {
+    /// Sentry's flags.
+    #[arg(
+        value_name = "FLAGS",
+        trailing_var_arg = true,
+        allow_hyphen_values = true
+    )]
+    pub(crate) words: Vec<OsString>,
 }
 
 const DEV_HELP: &str = "\

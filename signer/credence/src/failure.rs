@@ -1,6 +1,6 @@
 //! How the program ends when it cannot go on: one message, one exit code.
 
-use crate::{config::Faults, policy::Faulty};
+use crate::{config::Faults, policy::Faulty, sentry::SentryError};
 use credence_agent::AgentError;
 #[cfg(feature = "pkcs11")]
 use credence_host::custody::pkcs11::Pkcs11Error;
@@ -85,6 +85,8 @@ pub(crate) enum Failure {
     AdminSocket(#[from] AdminError),
     #[error(transparent)]
     Admin(#[from] ClientError),
+    #[error(transparent)]
+    Sentry(#[from] SentryError),
     #[error("attestor {0}")]
     Attestor(String),
     #[error("the CA answered with {0:?}, which is no answer to this: is it of another version?")]
@@ -132,7 +134,8 @@ impl Failure {
                 | StartError::Key(_)
                 | StartError::Ledger(_)
                 | StartError::Read(_)
-                | StartError::Lifecycle(_),
+                | StartError::Lifecycle(_)
+                | StartError::Chain(_),
             ) => 4,
             Self::Ca(StartError::Bind { .. } | StartError::Loopback(_)) | Self::AdminSocket(_) => 5,
             Self::NotAsExpected { .. } => 6,
@@ -140,6 +143,7 @@ impl Failure {
             Self::NotForced | Self::Due(_) => 7,
             Self::Admin(_) | Self::Unexpected(_) => 8,
             Self::Attestor(_) => 3,
+            Self::Sentry(why) => why.exit_code(),
             Self::Ca(_) => 1,
             Self::NotWhatWasWritten(..) => 9,
             Self::Unreadable(..)

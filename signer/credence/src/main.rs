@@ -17,23 +17,19 @@ mod log;
 mod logbook;
 mod policy;
 mod record;
+mod sentry;
 mod signals;
 mod signing;
 
 use clap::Parser as _;
 use cli::{CertCommand, Cli, Command, TokenCommand};
+use failure::Failure;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let outcome = match cli.command {
-        Command::Ca(command) => ca::run(&command, &cli.log),
-        Command::Revoke(arguments) => ca::revoke(&arguments),
-        Command::Token(TokenCommand::Create(arguments)) => ca::token(&arguments),
-        Command::Dev(arguments) => dev::run(&arguments, &cli.log),
-        Command::Cert(CertCommand::Inspect(arguments)) => inspect::run(&arguments),
-        Command::Log(command) => logbook::run(&command),
-        Command::Policy(command) => policy::run(&command),
+    let outcome = match sentry::asked(std::env::args_os()) {
+        Some(words) => sentry::run(words),
+        None => run(Cli::parse()),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -41,5 +37,21 @@ fn main() -> ExitCode {
             failure.tell();
             failure.exit_code()
         }
+    }
+}
+
+fn run(cli: Cli) -> Result<(), Failure> {
+    match cli.command {
+        Command::Ca(command) => ca::run(&command, &cli.log),
+        Command::Revoke(arguments) => ca::revoke(&arguments),
+        Command::Token(TokenCommand::Create(arguments)) => ca::token(&arguments),
+        Command::Dev(arguments) => dev::run(&arguments, &cli.log),
+        Command::Cert(CertCommand::Inspect(arguments)) => inspect::run(&arguments),
+        Command::Log(command) => logbook::run(&command),
+        Command::Policy(command) => policy::run(&command),
+        // the words would have lost what looks like an option of ours
+        Command::Sentry(_) => Err(Failure::Usage(
+            "sentry has options of its own: nothing stands before it",
+        )),
     }
 }

@@ -17,11 +17,10 @@ use crate::{
     },
     refusal::Refusal,
 };
-use credence_ca::profile::Profile;
+use credence_ca::{domains::Domains, profile::Profile};
 use report::Reporter;
-use spiffe::{SpiffeId, TrustDomain};
+use spiffe::SpiffeId;
 use std::{
-    collections::BTreeSet,
     net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -41,7 +40,7 @@ pub struct Terms {
     /// The labels that a request's PEM may have.
     pub labels: &'static [&'static str],
     /// The trust domains that it serves.
-    pub domains: BTreeSet<TrustDomain>,
+    pub domains: Domains,
     /// How long certificates live.
     pub life: Life,
 }
@@ -144,11 +143,7 @@ impl<A: Identified> Desk<A> {
     ///
     /// # Errors
     /// [`Refusal`], already counted and logged.
-    pub async fn identify(
-        &self,
-        evidence: Evidence,
-        domains: &BTreeSet<TrustDomain>,
-    ) -> Result<A, Refusal> {
+    pub async fn identify(&self, evidence: Evidence, domains: &Domains) -> Result<A, Refusal> {
         let (frontend, peer) = (evidence.frontend, evidence.peer);
         self.handle(frontend, peer, async |progress| {
             let applicant = self.attest(evidence, progress).await?;
@@ -284,12 +279,9 @@ fn judge<A: Identified>(
     })
 }
 
-fn check_domain<A: Identified>(
-    applicant: &A,
-    domains: &BTreeSet<TrustDomain>,
-) -> Result<(), Refusal> {
+fn check_domain<A: Identified>(applicant: &A, domains: &Domains) -> Result<(), Refusal> {
     let id = applicant.identity();
-    if domains.contains(id.trust_domain()) {
+    if domains.serves(id.trust_domain()) {
         Ok(())
     } else {
         Err(Refusal::TrustDomain(id.to_string()))

@@ -22,6 +22,10 @@ pub struct ConnectionLimits {
     pub first_request: Duration,
     /// How long a connection may be open without a request under way.
     pub idle: Duration,
+    /// While more connections than this are open and past their handshake, there is a crowd: each takes some 40 KB.
+    pub crowd: usize,
+    /// How long a connection may then be open without a request under way. Whoever needs another one dials again.
+    pub idle_in_a_crowd: Duration,
     /// How long a request may take from its headers to its answer. Streams are exempt. The answer has to be taken within
     /// [`ConnectionLimits::drain`] more; one that is begun and not read to its end counts as idleness.
     pub request: Duration,
@@ -48,6 +52,8 @@ impl Default for ConnectionLimits {
             handshake: Duration::from_secs(5),
             first_request: Duration::from_secs(10),
             idle: Duration::from_secs(300),
+            crowd: 2_048,
+            idle_in_a_crowd: Duration::from_secs(1),
             request: Duration::from_secs(15),
             keepalive: Duration::from_secs(30),
             age: Duration::from_secs(3_600),
@@ -66,7 +72,7 @@ pub struct IssuanceLimits {
     pub waiting: usize,
     /// Callers being attested at once.
     pub attesting: usize,
-    /// Certificates being signed at once.
+    /// Certificates being signed or put on record at once: those that wait for the disk go there together.
     pub signing: usize,
     /// How long one request may be at the desk.
     pub patience: Duration,
@@ -83,7 +89,7 @@ impl Default for IssuanceLimits {
         Self {
             waiting: 16_384,
             attesting: 256,
-            signing: 64,
+            signing: 1_024,
             patience: Duration::from_secs(10),
             identity: Rate::IDENTITY,
             global: Rate::GLOBAL,

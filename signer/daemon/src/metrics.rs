@@ -26,6 +26,8 @@ pub enum Cut {
     Handshake,
     /// No request, or none for long.
     Idle,
+    /// No request under way, while there are many connections.
+    Crowd,
     /// A request was not sent, or its answer not read, in time.
     SlowRequest,
     /// As old as a connection gets.
@@ -33,11 +35,12 @@ pub enum Cut {
 }
 
 impl Cut {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Address,
         Self::SlowHandshake,
         Self::Handshake,
         Self::Idle,
+        Self::Crowd,
         Self::SlowRequest,
         Self::Age,
     ];
@@ -50,6 +53,7 @@ impl Cut {
             Self::SlowHandshake => "slow_handshake",
             Self::Handshake => "failed_handshake",
             Self::Idle => "idle",
+            Self::Crowd => "crowd",
             Self::SlowRequest => "slow_request",
             Self::Age => "age",
         }

@@ -1,21 +1,24 @@
 //! The way of every certificate: possession, module, guard, key.
 
 use crate::{
+    custody::SigningKey,
     possession::{PossessionError, ProvenRequest},
     sandbox::{ModuleDigest, Proposal, Sandbox, SandboxError},
-    signer::Signer,
+    signer::{ModuleSource, Signer},
 };
 use credence_ca::{
     certificate::CaCertificate,
     custody::{Custody, CustodyError},
     dns::{DnsName, DnsTemplates},
+    domains::Domains,
     guard::{self, Refusal},
     issuance::{Issuance, Issuer},
+    key::KeyKind,
     profile::Profile,
     serial::Serial,
     validity::{self, Time, Validity, ValidityError},
 };
-use spiffe::{SpiffeId, TrustDomain};
+use spiffe::SpiffeId;
 use std::{sync::Arc, time::Duration};
 use thiserror::Error;
 
@@ -112,6 +115,15 @@ pub struct IssuedSvid {
     pub module: ModuleDigest,
 }
 
+/// How long issuing takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pace {
+    /// A tenth of a millisecond of computing, as a TLS handshake does: our own module, and a key on an elliptic curve in memory.
+    Quick,
+    /// As long as somebody else's module, a token or RSA takes.
+    Slow,
+}
+
 /// A CA that issues under one issuer.
 #[derive(Debug)]
 pub struct Authority<K> {
@@ -121,8 +133,23 @@ pub struct Authority<K> {
     issuer: CaCertificate,
     issuer_key: K,
     trust_domain: SpiffeId,
-    further: Vec<TrustDomain>,
+    further: Domains,
+    backdate: Duration,
     templates: DnsTemplates,
+}
+
+impl Authority<Arc<SigningKey>> {
+    /// How long it takes to issue, as far as that is known beforehand.
+    #[must_use]
+    pub fn pace(&self) -> Pace {
+        let in_memory = matches!(*self.issuer_key, SigningKey::File(_));
+        let quick_key =
+            in_memory && !matches!(self.issuer_key.public_key().kind(), KeyKind::Rsa(_));
+        match self.signer.settings().module {
+            ModuleSource::BuiltIn if quick_key => Pace::Quick,
+            ModuleSource::BuiltIn | ModuleSource::File(_) => Pace::Slow,
+        }
+    }
 }
 
 impl<K: Custody> Authority<K> {
@@ -143,7 +170,8 @@ impl<K: Custody> Authority<K> {
             issuer,
             issuer_key,
             trust_domain,
-            further: Vec::new(),
+            further: Domains::default(),
+            backdate: validity::BACKDATE,
             templates: DnsTemplates::default(),
         }
     }
@@ -157,8 +185,14 @@ impl<K: Custody> Authority<K> {
     /// The same CA, which issues for workloads of these trust domains too. Who trusts its root trusts it for all of them: Dapr's CA is
     /// such a one.
     #[must_use]
-    pub fn with_further_trust_domains(self, further: Vec<TrustDomain>) -> Self {
+    pub fn with_further_trust_domains(self, further: Domains) -> Self {
         Self { further, ..self }
+    }
+
+    /// The same CA, whose leaves begin this much earlier, but by no more than a quarter of their life.
+    #[must_use]
+    pub fn with_backdating(self, backdate: Duration) -> Self {
+        Self { backdate, ..self }
     }
 
     /// The same CA, whose issuer is not right below the root: these are between them, the nearest to the issuer first.
@@ -245,7 +279,7 @@ impl<K: Custody> Authority<K> {
                     not_before: whole.not_before.max(validity.not_before),
                     not_after: whole.not_after.min(validity.not_after),
                 });
-        validity::plan(now, life, Some(whole))
+        validity::plan_with(now, life, self.backdate, Some(whole))
     }
 
     /// What the templates grant, then what the order adds; none twice.
@@ -261,7 +295,7 @@ impl<K: Custody> Authority<K> {
 
     fn check_identity(&self, identity: &SpiffeId) -> Result<(), IssueError> {
         let domain = identity.trust_domain();
-        if domain != self.trust_domain.trust_domain() && !self.further.contains(domain) {
+        if domain != self.trust_domain.trust_domain() && !self.further.serves(domain) {
             return Err(IssueError::ForeignIdentity(identity.clone()));
         }
         if identity.path().is_empty() {

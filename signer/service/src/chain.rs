@@ -25,6 +25,8 @@ pub struct ChainPlan {
     pub layout: Layout,
     /// How keys are read.
     pub reading: Reading,
+    /// Whether it is begun with though it ends before a leaf of the longest life would: leaves then end with it.
+    pub near_its_end: bool,
     /// The longest life of a leaf that others have signed below its roots: gates stay shut for as long.
     pub others: Duration,
 }

@@ -10,6 +10,7 @@ use crate::{
 };
 use credence_ca::{
     lifecycle::{HolderId, Leaf as HeldLeaf, Learns},
+    profile::Profile,
     validity::Time,
 };
 use credence_daemon::{
@@ -17,11 +18,13 @@ use credence_daemon::{
     refusal::Refusal,
 };
 use credence_host::{
-    authority::{IssueError, IssuedSvid, Order as Wanted},
+    authority::{IssueError, IssuedSvid, Order as Wanted, Pace},
     sandbox::SandboxError,
 };
 use credence_ledger::{entry::Refused, port::AppendError};
+use spiffe::SpiffeId;
 use std::{sync::Arc, time::Duration};
+use tokio::sync::Semaphore;
 
 /// Issues what is ordered, once it is on record.
 #[derive(Clone)]
@@ -33,10 +36,12 @@ struct Inner {
     places: Arc<Places>,
     revocations: Arc<Revocations>,
     clock: Shared,
+    /// For what takes a thread for long.
+    threads: Semaphore,
 }
 
 impl Door {
-    /// A door over these.
+    /// A door over these. So many certificates are signed at once where signing takes long: as many as instances of the module may run.
     #[must_use]
     pub fn new(
         current: Arc<Current>,
@@ -44,6 +49,7 @@ impl Door {
         places: Arc<Places>,
         revocations: Arc<Revocations>,
         clock: Shared,
+        at_once: usize,
     ) -> Self {
         Self(Arc::new(Inner {
             current,
@@ -51,6 +57,7 @@ impl Door {
             places,
             revocations,
             clock,
+            threads: Semaphore::new(at_once.min(Semaphore::MAX_PERMITS)),
         }))
     }
 
@@ -97,7 +104,15 @@ impl Door {
         let snapshot = snapshot.ok_or_else(|| unavailable("there is no issuer yet"))?;
         let life = life(applicant, &snapshot, order.life, now)?;
         let (profile, frontend, csr) = (order.profile, order.frontend, order.csr);
-        let (svid, csr) = sign(&snapshot, applicant, profile, csr, life, now).await?;
+        let signing = Signing {
+            snapshot: Arc::clone(&snapshot),
+            identity: applicant.attested.identity.clone(),
+            profile,
+            csr,
+            life,
+            now,
+        };
+        let (svid, csr) = signing.done(&inner.threads).await?;
         inner
             .places
             .issued(held(&svid, applicant, frontend, &snapshot));
@@ -116,7 +131,9 @@ impl Door {
         };
         if let Err(why) = inner.book.issued(leaf).await {
             // it has not left, and never will
-            inner.places.revoked(&svid.serial);
+            inner
+                .places
+                .kept_back(&HolderId::of_leaf(&svid.serial), &svid.serial);
             return Err(Failed::Ours(unrecorded(&why)));
         }
         // Revoked while it was being signed: it is on record and does not leave.
@@ -192,30 +209,42 @@ fn life(
     }
 }
 
-/// Signing takes a core: it is done where others do not wait for it.
-async fn sign(
-    snapshot: &Arc<Snapshot>,
-    applicant: &Applicant,
-    profile: credence_ca::profile::Profile,
+/// A certificate that is to be signed.
+struct Signing {
+    snapshot: Arc<Snapshot>,
+    identity: SpiffeId,
+    profile: Profile,
     csr: Vec<u8>,
     life: Duration,
     now: Time,
-) -> Result<(IssuedSvid, Vec<u8>), Failed> {
-    let (snapshot, identity) = (Arc::clone(snapshot), applicant.attested.identity.clone());
-    let signed = tokio::task::spawn_blocking(move || {
-        let wanted = Wanted {
-            profile,
-            identity: &identity,
-            permitted_dns_names: &[],
-            csr: &csr,
-            life,
+}
+
+impl Signing {
+    /// What is quick is done here: handing it to another thread and back costs a third of it again. What takes long is done where others
+    /// do not wait for it.
+    async fn done(self, threads: &Semaphore) -> Result<(IssuedSvid, Vec<u8>), Failed> {
+        let signed = match self.snapshot.authority.pace() {
+            Pace::Quick => self.sign(),
+            Pace::Slow => {
+                let turn = threads.acquire().await;
+                let _turn = turn.map_err(|_| unavailable("the daemon is shutting down"))?;
+                let signed = tokio::task::spawn_blocking(move || self.sign()).await;
+                signed.map_err(|broken| Failed::Ours(Refusal::Failed(broken.to_string())))?
+            }
         };
-        let svid = snapshot.authority.issue(&wanted, now)?;
-        Ok((svid, csr))
-    });
-    match signed.await {
-        Ok(signed) => signed.map_err(|error| failed(&error)),
-        Err(broken) => Err(Failed::Ours(Refusal::Failed(broken.to_string()))),
+        signed.map_err(|error| failed(&error))
+    }
+
+    fn sign(self) -> Result<(IssuedSvid, Vec<u8>), IssueError> {
+        let wanted = Wanted {
+            profile: self.profile,
+            identity: &self.identity,
+            permitted_dns_names: &[],
+            csr: &self.csr,
+            life: self.life,
+        };
+        let svid = self.snapshot.authority.issue(&wanted, self.now)?;
+        Ok((svid, self.csr))
     }
 }
 

@@ -1,28 +1,36 @@
 //! Everything that a CA is started with: values only, decided by the binary.
 
 use crate::{
-    attesting::Panels, chain::ChainPlan, clock::Shared, current::Current, lineages::Lineages,
-    revocations, serving::Own, tokens,
+    attesting::Panels,
+    chain::ChainPlan,
+    clock::Shared,
+    current::Current,
+    lineages::Lineages,
+    revocations,
+    serving::{Own, OwnError},
+    tokens,
 };
-use credence_ca::{dns::DnsTemplates, lifecycle::Settings};
+use credence_ca::{dns::DnsTemplates, domains::Domains, lifecycle::Settings};
 use credence_daemon::{
     desk::Life,
     frontend::{DaprTerms, StreamLimits},
     http::HttpLimits,
     limits::{ConnectionLimits, IssuanceLimits},
+    metrics::Metrics,
+    ports::Tokens,
 };
 use credence_host::{custody::Custodian, signer::Signer};
 use credence_ledger::sqlite::Options;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use spiffe::{SpiffeId, TrustDomain};
-use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 /// A CA to be.
 pub struct Plan {
     /// The trust domain's own ID, without a path.
     pub trust_domain: SpiffeId,
     /// Trust domains whose workloads get certificates too (Dapr).
-    pub further_domains: Vec<TrustDomain>,
+    pub further_domains: Domains,
     /// The state folder.
     pub state: PathBuf,
     /// Root and issuer from somebody else's files; none: they are made here, or were imported.
@@ -33,16 +41,18 @@ pub struct Plan {
     pub signer: Arc<Signer>,
     /// Makes and holds the CA's keys.
     pub custodian: Custodian,
+    /// How much earlier leaves begin, at most a quarter of their life.
+    pub backdate: Duration,
     /// DNS names beside identities.
     pub dns_templates: DnsTemplates,
     /// How the ledger is kept.
     pub ledger: Options,
     /// The ledger was lost, and another is to be begun.
     pub new_ledger: bool,
-    /// Where gRPC is served.
-    pub grpc: SocketAddr,
-    /// Where health and metrics are served: a loopback address.
-    pub monitor: SocketAddr,
+    /// Where gRPC is served: at the first of these that can be had.
+    pub grpc: Vec<SocketAddr>,
+    /// Where health and metrics are served: a loopback address. None, if others serve them ([`crate::server::Server::insight`]).
+    pub monitor: Option<SocketAddr>,
     /// The SPIFFE bundle endpoint.
     pub bundle_endpoint: Option<BundleEndpoint>,
     /// The daemon's own certificate.
@@ -51,15 +61,24 @@ pub struct Plan {
     pub istio: Option<IstioTerms>,
     /// Dapr's protocol.
     pub dapr: Option<DaprTerms>,
+    /// JWTs beside Dapr's certificates.
+    pub tokens: Option<Arc<dyn Tokens>>,
     /// Whose workloads may read the bundle's stream.
     pub readers: BTreeSet<TrustDomain>,
     /// Who is asking.
     pub panels: Box<dyn FnOnce(&Sources) -> Panels + Send>,
     /// Bounds.
     pub limits: Limits,
+    /// What the frontends count.
+    pub metrics: Arc<Metrics>,
+    /// Told each time that the daemon's own certificate could not be renewed.
+    pub own_failed: OwnFailed,
     /// The time.
     pub clock: Shared,
 }
+
+/// Hears why the daemon's own certificate could not be renewed.
+pub type OwnFailed = Arc<dyn Fn(&OwnError) + Send + Sync>;
 
 /// What Istio's frontend gives, and to whom.
 #[derive(Debug, Clone)]

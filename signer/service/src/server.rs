@@ -95,6 +95,9 @@ pub enum StartError {
         #[source]
         source: io::Error,
     },
+    /// No address at all.
+    #[error("gRPC has no address to be served at")]
+    NowhereToListen,
     /// The loopback address.
     #[error(transparent)]
     Loopback(#[from] LoopbackError),
@@ -119,14 +122,26 @@ pub struct Addresses {
     /// gRPC.
     pub grpc: SocketAddr,
     /// Health and metrics.
-    pub monitor: SocketAddr,
+    pub monitor: Option<SocketAddr>,
     /// The bundle endpoint.
     pub bundle_endpoint: Option<SocketAddr>,
+}
+
+/// What others may serve pages from: how it does, what it counts, and who signs now.
+#[derive(Clone)]
+pub struct Insight {
+    /// How the parts are doing.
+    pub health: Arc<dyn Health>,
+    /// Figures of the parts, beside what the frontends count.
+    pub figures: Arc<dyn ports::Figures>,
+    /// Who signs, and what is trusted.
+    pub current: Arc<Current>,
 }
 
 /// A CA that serves.
 pub struct Server {
     addresses: Addresses,
+    insight: Insight,
     operator: Operator,
     stop: watch::Sender<bool>,
     tasks: JoinSet<()>,
@@ -153,6 +168,12 @@ impl Server {
     #[must_use]
     pub fn addresses(&self) -> Addresses {
         self.addresses
+    }
+
+    /// For pages about it.
+    #[must_use]
+    pub fn insight(&self) -> Insight {
+        self.insight.clone()
     }
 
     /// For operators.
@@ -292,6 +313,7 @@ fn open(plan: &mut Plan) -> Result<Core, StartError> {
         revocations: Arc::clone(&revocations),
         publication: Arc::clone(&publication),
         current: Arc::clone(&current),
+        backdate: plan.backdate,
         dns_templates: plan.dns_templates.clone(),
         clock,
     };
@@ -315,7 +337,7 @@ fn bring(plan: &Plan, fresh: bool) -> Result<(Option<Import>, Option<Watch>), St
         return Ok((None, None));
     };
     // one that is in use already may be near its end
-    let longest = if fresh {
+    let longest = if fresh && !chain.near_its_end {
         plan.settings.terms().longest_leaf_life
     } else {
         Duration::ZERO
@@ -328,7 +350,7 @@ fn bring(plan: &Plan, fresh: bool) -> Result<(Option<Import>, Option<Watch>), St
 async fn serve(plan: Plan, mut core: Core) -> Result<Server, StartError> {
     let (stop, stopping) = watch::channel(false);
     let mut tasks = JoinSet::new();
-    let metrics = Arc::new(Metrics::new());
+    let metrics = plan.metrics;
     let clock: Arc<dyn ports::Clock> = Arc::new(plan.clock.clone());
     let bundles: Arc<dyn Bundles> = Arc::clone(&core.publication) as _;
     let own = OwnCertificates::new(
@@ -337,6 +359,7 @@ async fn serve(plan: Plan, mut core: Core) -> Result<Server, StartError> {
         Arc::clone(&core.book),
         Arc::clone(&core.places),
         plan.clock.clone(),
+        plan.own_failed,
     );
     let (serving, renewing) = own.begin().await?;
     tasks.spawn(until(renewing, stopping.clone()));
@@ -381,38 +404,46 @@ async fn serve(plan: Plan, mut core: Core) -> Result<Server, StartError> {
             Some(address)
         }
     };
-    let figures = Figures {
+    let figures: Arc<dyn ports::Figures> = Arc::new(Figures {
         signer: Arc::clone(&plan.signer),
         book: Arc::clone(&core.book),
         lifecycle: core.lifecycle.reports(),
         places: Arc::clone(&core.places),
         revocations: Arc::clone(&core.revocations),
+    });
+    let monitor = match plan.monitor {
+        None => None,
+        Some(address) => {
+            let loopback = Loopback::new(&doctor, Arc::clone(&metrics), vec![Arc::clone(&figures)]);
+            let (address, pages) = loopback.bind(address, plan.limits.http)?;
+            tasks.spawn(pages.run(stopped(stopping.clone())));
+            Some(address)
+        }
     };
-    let loopback = Loopback::new(&doctor, Arc::clone(&metrics), vec![Arc::new(figures)]);
-    let (monitor, pages) = loopback.bind(plan.monitor, plan.limits.http)?;
-    tasks.spawn(pages.run(stopped(stopping.clone())));
+    let insight = Insight {
+        health: Arc::clone(&doctor),
+        figures,
+        current: Arc::clone(&core.current),
+    };
 
     let (router, following) = router(
         &core,
         plan.istio,
         plan.dapr,
         Frontends {
+            tokens: plan.tokens,
             panels: plan.panels,
             readers: plan.readers,
             limits: plan.limits,
             clock: plan.clock,
+            instances: usize::try_from(plan.signer.settings().limits.instances).unwrap_or(1),
             metrics: &metrics,
             doctor: &doctor,
         },
     )
     .await;
     tasks.spawn(until(following, stopping.clone()));
-    let failed = |source| StartError::Bind {
-        address: plan.grpc,
-        source,
-    };
-    let socket = bind(plan.grpc).map_err(failed)?;
-    let grpc = socket.local_addr().map_err(failed)?;
+    let (socket, grpc) = first(&plan.grpc)?;
     let tls = Arc::new(Tls::new(
         Arc::clone(&serving),
         Some(clients),
@@ -427,6 +458,7 @@ async fn serve(plan: Plan, mut core: Core) -> Result<Server, StartError> {
             monitor,
             bundle_endpoint: endpoint,
         },
+        insight,
         operator: Operator::new(
             core.lifecycle,
             core.book,
@@ -439,6 +471,19 @@ async fn serve(plan: Plan, mut core: Core) -> Result<Server, StartError> {
         tasks,
         _folder: core.folder,
     })
+}
+
+/// Listens at the first address that can be had; the last one says why there is none.
+fn first(addresses: &[SocketAddr]) -> Result<(tokio::net::TcpListener, SocketAddr), StartError> {
+    let mut why = StartError::NowhereToListen;
+    for address in addresses.iter().copied() {
+        let bound = bind(address).and_then(|socket| Ok((socket.local_addr()?, socket)));
+        match bound {
+            Ok((at, socket)) => return Ok((socket, at)),
+            Err(source) => why = StartError::Bind { address, source },
+        }
+    }
+    Err(why)
 }
 
 fn bundle_endpoint(
@@ -465,10 +510,13 @@ fn bundle_endpoint(
 
 /// What the frontends are made of, besides the core.
 struct Frontends<'a> {
+    tokens: Option<Arc<dyn ports::Tokens>>,
     panels: Box<dyn FnOnce(&Sources) -> crate::attesting::Panels + Send>,
     readers: std::collections::BTreeSet<spiffe::TrustDomain>,
     limits: crate::plan::Limits,
     clock: crate::clock::Shared,
+    /// Of the signing module at once.
+    instances: usize,
     metrics: &'a Arc<Metrics>,
     doctor: &'a Arc<dyn Health>,
 }
@@ -492,6 +540,7 @@ async fn router(
         Arc::clone(&core.places),
         Arc::clone(&core.revocations),
         with.clock.clone(),
+        with.instances,
     );
     let metrics = Arc::clone(with.metrics);
     let desk: Desk<Applicant> = Desk::new(
@@ -513,7 +562,7 @@ async fn router(
         services.push("istio.v1.auth.IstioCertificateService");
     }
     if let Some(terms) = dapr {
-        router = router.unary(Dapr::server(Arc::clone(&desk), terms));
+        router = router.unary(Dapr::server_with(Arc::clone(&desk), terms, with.tokens));
         services.push("dapr.proto.sentry.v1.CA");
     }
     let streams = BundleStreams::server(

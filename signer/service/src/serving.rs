@@ -5,6 +5,7 @@ use crate::{
     clock::{Shared, system},
     current::{Current, Snapshot},
     lifecycle::Places,
+    plan::OwnFailed,
 };
 use credence_ca::{
     dns::DnsName,
@@ -67,6 +68,7 @@ pub struct OwnCertificates {
     book: Arc<Book>,
     places: Arc<Places>,
     clock: Shared,
+    failed: OwnFailed,
 }
 
 /// One of them.
@@ -92,6 +94,7 @@ impl OwnCertificates {
         book: Arc<Book>,
         places: Arc<Places>,
         clock: Shared,
+        failed: OwnFailed,
     ) -> Self {
         Self {
             own,
@@ -99,6 +102,7 @@ impl OwnCertificates {
             book,
             places,
             clock,
+            failed,
         }
     }
 
@@ -139,6 +143,7 @@ impl OwnCertificates {
                     used = now;
                 }
                 Err(error) => {
+                    (self.failed)(&error);
                     tracing::error!(%error, "the serving certificate could not be renewed; the old one goes on");
                     tokio::time::sleep(AGAIN).await;
                 }
@@ -201,7 +206,8 @@ impl OwnCertificates {
             bundle: Some(snapshot.bundle_id.to_string()),
         };
         if let Err(why) = self.book.issued(leaf).await {
-            self.places.revoked(&svid.serial);
+            self.places
+                .kept_back(&HolderId::of_leaf(&svid.serial), &svid.serial);
             return Err(why.into());
         }
         Ok(Pair {

@@ -9,6 +9,7 @@
 )]
 
 pub mod bootstrap;
+pub mod ca;
 pub mod cases;
 pub mod certificates;
 pub mod churn;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use credence_bench::{
+    ca,
     filter::{self, Plan},
     signer,
 };
@@ -49,9 +50,24 @@ enum Bench {
         #[arg(long)]
         rounds: Option<usize>,
     },
+    /// The CA under load, over gRPC and TLS on loopback
+    Ca {
+        /// Where the JSON list goes; the CAs' folders are beside it
+        #[arg(long, default_value = "target/bench/ca.json")]
+        out: PathBuf,
+        /// Fewer rounds and storms, and no ledger of 10,000,000 entries: two minutes, and more noise
+        #[arg(long)]
+        quick: bool,
+        /// Only these cases: rates, storm, ledger (repeatable)
+        #[arg(long, value_name = "CASES")]
+        only: Vec<String>,
+        /// Rounds, in place of the default
+        #[arg(long)]
+        rounds: Option<usize>,
+    },
 }
 
-/// One thread: the load takes one core at most and leaves the rest to Envoy.
+/// One thread: the load takes one core at most and leaves the rest to what is measured.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
     match Arguments::parse().bench {
@@ -79,6 +95,20 @@ async fn main() -> Result<()> {
             };
             effort.rounds = rounds.unwrap_or(effort.rounds);
             signer::run(&signer::Plan { effort, only }, &out)
+        }
+        Bench::Ca {
+            out,
+            quick,
+            only,
+            rounds,
+        } => {
+            let mut effort = if quick {
+                ca::Effort::quick()
+            } else {
+                ca::Effort::full()
+            };
+            effort.rounds = rounds.unwrap_or(effort.rounds);
+            ca::run(&ca::Plan { effort, only }, &out).await
         }
     }
 }

@@ -64,6 +64,23 @@ pub fn resident_kib(pid: u32) -> Result<f64> {
     kib(&maps, "Rss:").context("no Rss in /proc/<pid>/smaps_rollup")
 }
 
+/// The most KiB of a process that were ever in memory at once.
+///
+/// # Errors
+/// If the process is gone.
+pub fn peak_kib(pid: u32) -> Result<f64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    kib(&status, "VmHWM:").context("no VmHWM in /proc/<pid>/status")
+}
+
+/// File descriptors that a process has open.
+///
+/// # Errors
+/// If the process is gone.
+pub fn descriptors(pid: u32) -> Result<usize> {
+    Ok(fs::read_dir(format!("/proc/{pid}/fd"))?.count())
+}
+
 /// The 14th and 15th field; the second, the name, may hold blanks and parentheses itself.
 fn user_and_system(stat: &str) -> Option<Duration> {
     let (_, after_name) = stat.rsplit_once(')')?;
@@ -117,5 +134,7 @@ mod tests {
         assert!(after.exact >= before.exact && after.ticked >= before.ticked);
         assert!(anonymous_mib(std::process::id()).unwrap() > 0.0);
         assert!(resident_kib(std::process::id()).unwrap() > 0.0);
+        assert!(peak_kib(std::process::id()).unwrap() > 0.0);
+        assert!(descriptors(std::process::id()).unwrap() > 2);
     }
 }

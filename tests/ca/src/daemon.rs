@@ -36,6 +36,8 @@ pub struct Setup {
     pub sections: String,
     /// Puts further files into the folder before the start.
     pub prepare: Option<Prepare>,
+    /// Where its folder is made.
+    pub within: PathBuf,
 }
 
 impl Setup {
@@ -48,6 +50,7 @@ impl Setup {
             top: String::new(),
             sections: sections.into(),
             prepare: None,
+            within: std::env::temp_dir(),
         }
     }
 
@@ -86,7 +89,7 @@ kind = "join-token"
     }
 
     fn folder(&self) -> TempDir {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = tempfile::tempdir_in(&self.within).unwrap();
         fs::write(folder.path().join("jwks.json"), self.issuer.jwks()).unwrap();
         fs::write(folder.path().join("ca.toml"), self.toml()).unwrap();
         if let Some(prepare) = &self.prepare {
@@ -189,6 +192,12 @@ impl Running {
             log,
             reader: Some(reader),
         })
+    }
+
+    /// Its process.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     fn signal(&self, signal: Signal) {

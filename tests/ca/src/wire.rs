@@ -1,7 +1,7 @@
 //! The messages as the wire has them, written out again field by field, so that a slip in the daemon's own `.proto` shows.
 #![allow(missing_docs, reason = "the protocols' own names")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// `istio.v1.auth.IstioCertificateRequest`
 #[derive(Clone, PartialEq, prost::Message)]
@@ -68,6 +68,17 @@ pub struct DaprResponse {
     pub trust_chain_certificates: Vec<Vec<u8>>,
     #[prost(message, optional, tag = "3")]
     pub valid_until: Option<Timestamp>,
+    #[prost(message, optional, tag = "4")]
+    pub jwt: Option<StringValue>,
+    #[prost(map = "string, message", tag = "5")]
+    pub per_audience_jwts: HashMap<String, StringValue>,
+}
+
+/// `google.protobuf.StringValue`
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct StringValue {
+    #[prost(string, tag = "1")]
+    pub value: String,
 }
 
 /// `google.protobuf.Timestamp`

@@ -7,7 +7,12 @@
     reason = "a test that cannot go on has to fail loudly"
 )]
 
-use credence_ca::{dns::DnsName, guard::Rule, profile::Profile};
+use credence_ca::{
+    dns::{DnsName, DnsTemplates},
+    domains::Domains,
+    guard::Rule,
+    profile::Profile,
+};
 use credence_host::{
     authority::{IssueError, IssuedSvid, Order},
     sandbox::SandboxError,
@@ -103,6 +108,47 @@ fn what_an_order_adds_stands_behind_what_the_templates_grant_and_none_twice() {
     };
     let issued = ca().issue(&order, now()).unwrap();
     assert_eq!(names(&issued), [DB, "db.prod.svc", "ca.example.org"]);
+}
+
+/// Dapr's services ask for no name, and Kubernetes calls them by theirs. The same path in another trust domain is somebody else.
+#[test]
+fn a_name_of_one_identity_is_its_alone_and_a_dapr_service_need_not_ask() {
+    let (own, other) = (
+        id("spiffe://example.org/ns/d/injector"),
+        id("spiffe://a.test/ns/d/injector"),
+    );
+    let name = DnsName::parse("injector.d.svc").unwrap();
+    let templates = DnsTemplates::default().with_names_of(own.clone(), vec![name]);
+    let ca = authority(honest())
+        .with_dns_templates(templates)
+        .with_further_trust_domains(Domains::Any);
+    for (identity, expected) in [
+        (
+            &own,
+            &["spiffe://example.org/ns/d/injector", "injector.d.svc"][..],
+        ),
+        (&other, &["spiffe://a.test/ns/d/injector"]),
+    ] {
+        let order = Order {
+            profile: Profile::DaprWorkload,
+            identity,
+            permitted_dns_names: &[],
+            csr: &asking_for(&[]),
+            life: LIFE,
+        };
+        assert_eq!(names(&ca.issue(&order, now()).unwrap()), expected);
+    }
+}
+
+/// Backdating is the CA's to say, and a quarter of a life at most.
+#[test]
+fn leaves_begin_as_much_earlier_as_the_ca_says() {
+    for (backdate, by) in [(LIFE / 8, LIFE / 8), (LIFE, LIFE / 4)] {
+        let issued =
+            ca().with_backdating(backdate)
+                .issue_svid(&id(DB), &asking_for(&[]), LIFE, now());
+        assert_eq!(now().since(issued.unwrap().validity.not_before), by);
+    }
 }
 
 /// A module that puts a name of its own into the certificate of one that has been granted another.

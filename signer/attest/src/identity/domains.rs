@@ -1,11 +1,12 @@
 //! The trust domains that a frontend serves.
 
 use crate::error::Refusal;
+use credence_ca::domains::Domains;
 use spiffe::{SpiffeId, TrustDomain};
 
 /// An allow-list of trust domains; never empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TrustDomains(Vec<TrustDomain>);
+pub struct TrustDomains(Domains);
 
 impl TrustDomains {
     /// One at least: a list with none would serve nobody.
@@ -14,10 +15,16 @@ impl TrustDomains {
         Self(std::iter::once(first).chain(further).collect())
     }
 
+    /// All of them: only in the place of Dapr's sentry, which signs for any.
+    #[must_use]
+    pub fn any() -> Self {
+        Self(Domains::Any)
+    }
+
     /// # Errors
     /// If the identity is of another trust domain.
     pub fn check(&self, identity: &SpiffeId) -> Result<(), Refusal> {
-        if self.0.contains(identity.trust_domain()) {
+        if self.0.serves(identity.trust_domain()) {
             Ok(())
         } else {
             Err(Refusal::TrustDomain(identity.to_string()))
@@ -43,6 +50,11 @@ mod tests {
                 domains.check(&SpiffeId::new(id).unwrap()).is_ok(),
                 good,
                 "{id}"
+            );
+            assert!(
+                TrustDomains::any()
+                    .check(&SpiffeId::new(id).unwrap())
+                    .is_ok()
             );
         }
     }

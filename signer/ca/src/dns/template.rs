@@ -166,7 +166,11 @@ fn is_segment(text: &str) -> bool {
 
 /// The templates of a CA, in the operator's order. The default is none: no name is granted.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct DnsTemplates(Vec<DnsTemplate>);
+pub struct DnsTemplates {
+    templates: Vec<DnsTemplate>,
+    /// Names of single identities.
+    named: Vec<(SpiffeId, Vec<DnsName>)>,
+}
 
 impl DnsTemplates {
     /// The most templates: with the longest names, what they grant still fits into a proposal as long as
@@ -187,14 +191,27 @@ impl DnsTemplates {
                 return Err(TemplatesError::Repeated(first, second));
             }
         }
-        Ok(Self(templates))
+        Ok(Self {
+            templates,
+            named: Vec::new(),
+        })
+    }
+
+    /// The same, and these names for this one identity: a template goes by the path, and this by the trust domain too.
+    #[must_use]
+    pub fn with_names_of(mut self, identity: SpiffeId, names: Vec<DnsName>) -> Self {
+        self.named.push((identity, names));
+        self
     }
 
     /// The names that they grant to an identity, in their order, none twice.
     #[must_use]
     pub fn grant(&self, identity: &SpiffeId) -> Vec<DnsName> {
         let mut names = Vec::new();
-        for name in self.0.iter().filter_map(|t| t.grant(identity)) {
+        let named = self.named.iter().filter(|(of, _)| of == identity);
+        let named = named.flat_map(|(_, names)| names.iter().cloned());
+        let granted = self.templates.iter().filter_map(|t| t.grant(identity));
+        for name in granted.chain(named) {
             if !names.contains(&name) {
                 names.push(name);
             }
@@ -205,13 +222,13 @@ impl DnsTemplates {
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.templates.len()
     }
 
-    /// Whether there is none.
+    /// Whether nobody is granted anything.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.templates.is_empty() && self.named.is_empty()
     }
 }
 

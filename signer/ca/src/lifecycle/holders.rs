@@ -177,6 +177,14 @@ impl Holders {
         }
     }
 
+    /// A leaf of this holder never left the CA after all. Costs the same however many leaves there are: where the ledger cannot be written
+    /// this happens to each.
+    pub fn kept_back(&mut self, holder: &HolderId, serial: &Serial) {
+        if let Some(holder) = self.holders.get_mut(holder) {
+            holder.leaves.retain(|leaf| leaf.serial != *serial);
+        }
+    }
+
     /// Forgets leaves that ended before `time`, which has surely come for everybody ([`super::State::past`]), and holders
     /// that are not connected and have none.
     pub fn forget(&mut self, time: Time) {
@@ -314,6 +322,18 @@ mod tests {
         holders.left(&holder());
         holders.forget(Time::from_unix(101));
         assert_eq!(holders.holders.len(), 0);
+    }
+
+    #[test]
+    fn a_leaf_that_never_left_is_forgotten_and_the_holder_s_others_are_not() {
+        let mut holders = Holders::new();
+        holders.issued(leaf(1, Learns::OnStream));
+        holders.issued(leaf(2, Learns::InAnswers(bundle(NEW))));
+        let first = Serial::from_octets(&[1]).unwrap();
+        holders.kept_back(&HolderId::new("pod-2").unwrap(), &first);
+        assert_eq!(holders.leaves(), 2);
+        holders.kept_back(&holder(), &first);
+        assert_eq!(known(&holders), [Knows::Bundle(bundle(NEW))]);
     }
 
     #[test]

@@ -16,11 +16,13 @@ use credence_host::{
     private_file::{self, FileError},
     state::{StateError, StateFolder},
 };
+use credence_ledger::sqlite::Options;
 use credence_service::{
     admin::{
         ask,
         protocol::{Answer, Request, Secret},
     },
+    book::{Book, KEY, LEDGER, checkpoint_key},
     clock::Shared,
     lifecycle::{Beginning, Founder, Import, Lifecycle},
     requests::Requests,
@@ -118,7 +120,19 @@ fn begin_with(config: &CaConfig, chain: &str, roots: &str) -> Result<(), Failure
         .iter()
         .map(|warning| format!("{warning}\n"))
         .collect();
-    let signer = signing::open(config.signer.clone())?;
+    let signer = Arc::new(signing::open(config.signer.clone())?);
+    // before the state: a state without a ledger is one that was lost
+    let ledger = folder.path().join(LEDGER);
+    let key = checkpoint_key(&folder.path().join(KEY), ledger.exists())?;
+    let options = Options::default();
+    let book = Book::open(
+        &ledger,
+        &config.trust_domain,
+        &key,
+        &options,
+        Arc::clone(&signer),
+        clock.clone(),
+    )?;
     let mut authorities = Authorities::open(&folder, &custodian)?;
     let mut founder = Founder {
         file: &file,
@@ -132,6 +146,7 @@ fn begin_with(config: &CaConfig, chain: &str, roots: &str) -> Result<(), Failure
     let import = import_of(own, home, config.longest)?;
     Lifecycle::begin(&mut founder, Beginning::Import(Box::new(import)))
         .map_err(StartError::from)?;
+    drop(book);
     Requests::done(&done);
     orders::print(&warnings)
 }

@@ -9,7 +9,11 @@ use crate::{
     failure::Failure,
     log, signals, signing,
 };
-use credence_daemon::frontend::{DaprTerms, Validators};
+use credence_ca::{domains::Domains, validity::BACKDATE};
+use credence_daemon::{
+    frontend::{DaprTerms, Validators},
+    metrics::Metrics,
+};
 use credence_ledger::sqlite::{Durability, Options};
 use credence_service::{
     admin::AdminSocket,
@@ -19,7 +23,6 @@ use credence_service::{
     serving::Own,
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
-use spiffe::TrustDomain;
 use std::{collections::BTreeSet, fs, path::Path, sync::Arc};
 use tokio::sync::watch;
 use tracing::{info, warn};
@@ -55,7 +58,8 @@ async fn serve(
     let administration = tokio::spawn(admin.run(server.operator(), async move {
         let _ = stopping.changed().await;
     }));
-    info!(grpc = %addresses.grpc, monitor = %addresses.monitor, bundle_endpoint = ?addresses.bundle_endpoint, admin = %config.admin_socket.display(), "ready");
+    let monitor = addresses.monitor.map(tracing::field::display);
+    info!(grpc = %addresses.grpc, monitor, bundle_endpoint = ?addresses.bundle_endpoint, admin = %config.admin_socket.display(), "ready");
     server.run(told).await;
     drop(stop);
     let _ = administration.await;
@@ -91,6 +95,7 @@ fn plan(config: &CaConfig) -> Result<Plan, Failure> {
         settings: config.settings,
         signer,
         custodian,
+        backdate: BACKDATE,
         dns_templates: config.dns_templates.clone(),
         ledger: Options {
             max_bytes: config.ledger_bytes,
@@ -101,8 +106,8 @@ fn plan(config: &CaConfig) -> Result<Plan, Failure> {
             ..Options::default()
         },
         new_ledger: false,
-        grpc: config.grpc,
-        monitor: config.monitor,
+        grpc: vec![config.grpc],
+        monitor: Some(config.monitor),
         bundle_endpoint,
         own: Own {
             identity: config.serving.identity.clone(),
@@ -114,7 +119,7 @@ fn plan(config: &CaConfig) -> Result<Plan, Failure> {
             life: config.life,
         }),
         dapr: config.dapr.as_ref().map(|dapr| DaprTerms {
-            domains: dapr.domains.clone(),
+            domains: dapr.domains.clone().into(),
             life: config.life,
             validators: Validators {
                 enabled: dapr.validators.keys().copied().collect(),
@@ -122,15 +127,18 @@ fn plan(config: &CaConfig) -> Result<Plan, Failure> {
             },
             message_bytes: config.limits.connections.message_bytes,
         }),
+        tokens: None,
         readers: config.bundle.domains.clone(),
         panels: Box::new(move |sources| prepared.panels(sources)),
         limits: config.limits,
+        metrics: Arc::new(Metrics::new()),
+        own_failed: Arc::new(|_| {}),
         clock: Shared(Arc::new(Clocks::start(WallClock))),
     })
 }
 
 /// Trust domains of the frontends that are not the CA's own.
-fn further(config: &CaConfig) -> Vec<TrustDomain> {
+fn further(config: &CaConfig) -> Domains {
     let istio = config.istio.iter().flat_map(|istio| &istio.domains);
     let dapr = config.dapr.iter().flat_map(|dapr| &dapr.domains);
     let all: BTreeSet<_> = istio.chain(dapr).collect();

@@ -328,6 +328,7 @@ fn chain(raw: RawChain, folder: &Path) -> Result<ChainPlan, String> {
         Duration::from_secs(86_400),
     )?;
     Ok(ChainPlan {
+        near_its_end: false,
         layout,
         reading: Reading {
             readers,

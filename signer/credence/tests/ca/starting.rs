@@ -28,6 +28,18 @@ fn an_unknown_key_is_a_fault() {
     assert!(log.contains("istiod"), "{log}");
 }
 
+/// That is sentry's only: here every frontend has an allow-list of trust domains.
+#[test]
+fn there_is_no_way_to_serve_any_trust_domain() {
+    for domains in ["[\"*\"]", "\"any\"", "[]"] {
+        let log = setup(&format!(
+            "[dapr]\ntrust_domains = {domains}\njwks = [\"tokens\"]\n"
+        ))
+        .refused();
+        assert!(log.contains("trust_domains"), "{log}");
+    }
+}
+
 #[test]
 fn health_and_metrics_are_for_this_host_only() {
     let mut setup = setup("");

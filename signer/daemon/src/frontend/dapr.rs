@@ -15,7 +15,7 @@ use crate::{
     },
     refusal::{AttestError, Refusal},
 };
-use credence_ca::profile::Profile;
+use credence_ca::{domains::Domains, profile::Profile};
 use prost_types::Timestamp;
 use spiffe::TrustDomain;
 use std::{
@@ -47,7 +47,7 @@ pub struct Validators {
 #[derive(Debug, Clone)]
 pub struct DaprTerms {
     /// The trust domains that it serves.
-    pub domains: BTreeSet<TrustDomain>,
+    pub domains: Domains,
     /// How long certificates live. Requests do not say.
     pub life: Life,
     /// Who looks at tokens.

@@ -41,7 +41,7 @@ impl<A: Identified> Istio<A> {
             frontend: Frontend::Istio,
             profile: Profile::IstioWorkload,
             labels: LABELS,
-            domains,
+            domains: domains.into(),
             life,
         };
         IstioCertificateServiceServer::new(Self { desk, terms })

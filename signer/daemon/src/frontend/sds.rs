@@ -12,6 +12,7 @@ use crate::{
 };
 use conversation::{Conversation, Proof, published};
 use credence_agent::sds::{Fault, Stream};
+use credence_ca::domains::Domains;
 use envoy_types::pb::envoy::service::{
     discovery::v3::{
         DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse,
@@ -60,7 +61,7 @@ impl Default for StreamLimits {
 /// SDS with the bundle as its one secret, `ROOTCA`.
 pub struct BundleStreams<A> {
     desk: Arc<Desk<A>>,
-    domains: BTreeSet<TrustDomain>,
+    domains: Domains,
     bundles: Arc<dyn Bundles>,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
@@ -85,7 +86,7 @@ impl<A: Identified> BundleStreams<A> {
     ) -> SecretDiscoveryServiceServer<Self> {
         let streams = Self {
             desk,
-            domains,
+            domains: domains.into(),
             bundles,
             clock,
             metrics,

@@ -8,11 +8,21 @@ use std::{
 };
 use tokio::time::Instant;
 
+/// How many connections there are besides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Others {
+    /// No more than there is room for.
+    Few,
+    /// So many that idle ones have to make room.
+    Crowd,
+}
+
 /// The requests under way on a connection.
 #[derive(Debug)]
 pub(super) struct Activity {
     first_request: Duration,
     idle: Duration,
+    idle_in_a_crowd: Duration,
     /// From a request's headers until its answer has to have been taken.
     whole_request: Duration,
     age_ends: Instant,
@@ -39,6 +49,7 @@ impl Activity {
         Arc::new(Self {
             first_request: limits.first_request,
             idle: limits.idle,
+            idle_in_a_crowd: limits.idle_in_a_crowd.min(limits.idle),
             whole_request: limits.request + limits.drain,
             age_ends: now + limits.age,
             state: Mutex::new(State {
@@ -63,12 +74,15 @@ impl Activity {
     }
 
     /// When the connection is to end as things are, and why.
-    pub(super) fn end(&self) -> (Instant, Cut) {
+    pub(super) fn end(&self, others: Others) -> (Instant, Cut) {
         let state = self.state();
         let quiet = match state.quiet {
             _ if !state.running.is_empty() => None,
             Quiet::SinceTheBeginning(start) => Some((start + self.first_request, Cut::Idle)),
-            Quiet::SinceARequest(end) => Some((end + self.idle, Cut::Idle)),
+            Quiet::SinceARequest(end) => Some(match others {
+                Others::Few => (end + self.idle, Cut::Idle),
+                Others::Crowd => (end + self.idle_in_a_crowd, Cut::Crowd),
+            }),
         };
         // Numbers and times grow together: the first one that has a time has the earliest.
         let slow = state
@@ -112,27 +126,33 @@ mod tests {
         let limits = ConnectionLimits::default();
         let start = Instant::now();
         let activity = Activity::new(&limits, start);
-        assert_eq!(activity.end(), (start + limits.first_request, Cut::Idle));
+        assert_eq!(
+            activity.end(Others::Few),
+            (start + limits.first_request, Cut::Idle)
+        );
 
         let stream = activity.begin(true, start);
         assert_eq!(
-            activity.end(),
+            activity.end(Others::Few),
             (start + limits.age, Cut::Age),
             "a stream may take its time"
         );
 
         let unary = activity.begin(false, start);
         let due = start + limits.request + limits.drain;
-        assert_eq!(activity.end(), (due, Cut::SlowRequest));
+        assert_eq!(activity.end(Others::Few), (due, Cut::SlowRequest));
         let second = activity.begin(false, start + Duration::from_secs(1));
         drop(unary);
         assert_eq!(
-            activity.end(),
+            activity.end(Others::Few),
             (due + Duration::from_secs(1), Cut::SlowRequest)
         );
 
         tokio::time::advance(Duration::from_secs(2)).await;
         drop((stream, second));
-        assert_eq!(activity.end(), (Instant::now() + limits.idle, Cut::Idle));
+        let now = Instant::now();
+        assert_eq!(activity.end(Others::Few), (now + limits.idle, Cut::Idle));
+        let soon = now + limits.idle_in_a_crowd;
+        assert_eq!(activity.end(Others::Crowd), (soon, Cut::Crowd));
     }
 }

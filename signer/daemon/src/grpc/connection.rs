@@ -1,7 +1,7 @@
 //! One connection, from the end of its handshake to its own.
 
 use super::{
-    activity::{Activity, Running},
+    activity::{Activity, Others, Running},
     body::Answer,
     router::Router,
 };
@@ -13,7 +13,14 @@ use crate::{
 use http::{Request, Response};
 use hyper::{body::Incoming, server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use std::{convert::Infallible, pin::pin, sync::Arc};
+use std::{
+    convert::Infallible,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::watch,
@@ -26,6 +33,24 @@ pub struct Connections {
     router: Router,
     limits: ConnectionLimits,
     metrics: Arc<Metrics>,
+    /// Connections past their handshake.
+    served: AtomicUsize,
+}
+
+/// Counts as long as a connection is served.
+struct Served<'a>(&'a AtomicUsize);
+
+impl<'a> Served<'a> {
+    fn one_more(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Served<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// Why a connection is told to go.
@@ -42,6 +67,7 @@ impl Connections {
             router,
             limits,
             metrics,
+            served: AtomicUsize::new(0),
         }
     }
 
@@ -63,6 +89,7 @@ impl Connections {
     where
         IO: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
+        let _served = Served::one_more(&self.served);
         let activity = Activity::new(&self.limits, Instant::now());
         let (this, running) = (Arc::clone(self), Arc::clone(&activity));
         let service = service_fn(move |request: Request<Incoming>| {
@@ -97,15 +124,28 @@ impl Connections {
     }
 
     /// Resolves when the connection is to be cut. Looks again every quarter of what a request may take: requests come and go without
-    /// waking anybody for it.
+    /// waking anybody for it. In a crowd more often.
     async fn overdue(&self, activity: &Activity) -> Cut {
         loop {
-            let (end, why) = activity.end();
+            let others = self.others();
+            let (end, why) = activity.end(others);
             let now = Instant::now();
             if end <= now {
                 return why;
             }
-            sleep_until(end.min(now + self.limits.request / 4)).await;
+            let look = match others {
+                Others::Few => self.limits.request / 4,
+                Others::Crowd => self.limits.idle_in_a_crowd,
+            };
+            sleep_until(end.min(now + look)).await;
+        }
+    }
+
+    fn others(&self) -> Others {
+        if self.served.load(Ordering::Relaxed) > self.limits.crowd {
+            Others::Crowd
+        } else {
+            Others::Few
         }
     }
 

@@ -105,16 +105,11 @@ impl Listener {
             let (handshakes, stopping) = (Arc::clone(&handshakes), stopping.clone());
             tasks.spawn(async move {
                 let held = held;
-                let greeted = greet(
-                    stream,
-                    &tls,
-                    &connections,
-                    [held.place.handshakes(), &handshakes],
-                )
-                .await;
-                if let Some(stream) = greeted {
+                let turns = [held.place.handshakes(), &handshakes];
+                if let Some(stream) = greet(stream, &tls, &connections, turns).await {
                     let peer = peer(&stream, address);
-                    connections.serve(stream, peer, stopping).await;
+                    // apart, so that those who still wait for their turn do not take its memory
+                    Box::pin(connections.serve(stream, peer, stopping)).await;
                 }
             });
         }
@@ -127,7 +122,7 @@ async fn greet(
     tls: &Tls,
     connections: &Connections,
     turns: [&Arc<Semaphore>; 2],
-) -> Option<TlsStream<TcpStream>> {
+) -> Option<Box<TlsStream<TcpStream>>> {
     let limits = connections.limits();
     let _ = stream.set_nodelay(true);
     let [mine, everybodys] = turns;
@@ -138,8 +133,9 @@ async fn greet(
         return None;
     };
     let acceptor = TlsAcceptor::from(tls.config());
-    match timeout(limits.handshake, acceptor.accept(stream)).await {
-        Ok(Ok(stream)) => Some(stream),
+    let accepting = Box::pin(acceptor.accept(stream));
+    match timeout(limits.handshake, accepting).await {
+        Ok(Ok(stream)) => Some(Box::new(stream)),
         Ok(Err(error)) => {
             connections.metrics().cut(Cut::Handshake);
             tracing::debug!(%error, "a TLS handshake failed");

@@ -39,12 +39,17 @@ struct Pipe {
     _stop: watch::Sender<()>,
 }
 
+fn connections(rig: &Rig) -> Arc<Connections> {
+    let metrics = Arc::clone(&rig.metrics);
+    Arc::new(Connections::new(rig.router(), rig.connections, metrics))
+}
+
 fn pipe(rig: &Rig) -> Pipe {
-    let connections = Arc::new(Connections::new(
-        rig.router(),
-        rig.connections,
-        Arc::clone(&rig.metrics),
-    ));
+    one_more(&connections(rig))
+}
+
+fn one_more(connections: &Arc<Connections>) -> Pipe {
+    let connections = Arc::clone(connections);
     let (client, server) = duplex(1 << 16);
     let (stop, stopping) = watch::channel(());
     let peer = Peer {
@@ -148,6 +153,49 @@ async fn an_idle_connection_is_told_to_go() {
         "{ended:?}"
     );
     assert_eq!(cut(&rig, "idle"), "1");
+}
+
+#[tokio::test(start_paused = true)]
+async fn in_a_crowd_an_idle_connection_makes_room_and_one_at_work_does_not() {
+    let mut rig = Rig::new();
+    rig.connections.crowd = 1;
+    let all = connections(&rig);
+    let ask = async |pipe: DuplexStream| {
+        let channel = channel(pipe, None).await;
+        let answer: IstioResponse = call(&channel, ISTIO, bearing(istio(&Csr::p256().pem), ID))
+            .await
+            .unwrap();
+        assert!(!answer.cert_chain.is_empty());
+        channel
+    };
+    let (first, second) = (one_more(&all), one_more(&all));
+    let _open = ask(first.client).await;
+    rig.issuer.set(Mood::Waits);
+    let asking = tokio::spawn(async move {
+        let channel = channel(second.client, None).await;
+        let asked: Result<IstioResponse, _> =
+            call(&channel, ISTIO, bearing(istio(&Csr::p256().pem), ID)).await;
+        asked.unwrap();
+        channel
+    });
+    let begun = Instant::now();
+    let ended = first.served.await.unwrap() - begun;
+    // what it looked at before there was a crowd it looks at again a quarter of a request's time later
+    let late = rig.connections.request / 4 + rig.connections.idle_in_a_crowd;
+    assert!(
+        ended >= rig.connections.idle_in_a_crowd && ended <= by(&rig.connections, late),
+        "{ended:?}"
+    );
+    assert_eq!(
+        (cut(&rig, "crowd"), cut(&rig, "idle")),
+        ("1".into(), "0".into())
+    );
+    rig.issuer.permits.add_permits(1);
+    let _still_open = asking.await.unwrap();
+    // now it is alone, and may stay for as long as usual
+    let begun = Instant::now();
+    let ended = second.served.await.unwrap() - begun;
+    assert!(ended >= rig.connections.idle, "{ended:?}");
 }
 
 #[tokio::test(start_paused = true)]

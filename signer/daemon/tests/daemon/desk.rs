@@ -6,7 +6,7 @@ use crate::support::{
     ports::{Mood, Who},
     rig::{ID, Rig, domains},
 };
-use credence_ca::profile::Profile;
+use credence_ca::{domains::Domains, profile::Profile};
 use credence_daemon::{
     desk::{Application, Beyond, Desk, Life, Terms},
     limits::{IssuanceLimits, Rate},
@@ -27,7 +27,7 @@ fn terms() -> Terms {
         frontend: Frontend::Istio,
         profile: Profile::IstioWorkload,
         labels: &["CERTIFICATE REQUEST"],
-        domains: domains(&["example.org"]),
+        domains: domains(&["example.org"]).into(),
         life: Life::new(60 * SECOND, 600 * SECOND, 3_600 * SECOND, Beyond::Clamp).unwrap(),
     }
 }
@@ -58,6 +58,19 @@ fn rig(issuance: IssuanceLimits) -> Rig {
         issuance,
         ..Rig::new()
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_trust_domain_is_served_where_it_is_listed_or_where_any_is() {
+    let (desk, csr) = (Rig::new().desk(), Csr::p256().pem);
+    let other = "spiffe://elsewhere.test/ns/shop/orders";
+    let refused = apply(&desk, other, &csr).await.unwrap_err();
+    assert!(matches!(refused, Refusal::TrustDomain(_)), "{refused}");
+    let any = Terms {
+        domains: Domains::Any,
+        ..terms()
+    };
+    desk.apply(&any, application(other, &csr)).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]

@@ -84,13 +84,13 @@ fn params(
     Ok(params)
 }
 
-/// The identity, and of the permitted DNS names those that are asked for; what the CA itself
-/// serves with has them all, since its own request asks for nothing.
+/// The identity, and of the permitted DNS names those that are asked for. What the CA itself serves
+/// with has them all, and so have Dapr's services: their requests ask for nothing.
 fn names(request: &Request, asked: &Asked) -> Result<Vec<SanType>, Rejection> {
     let ia5 = |text: &str| text.try_into().map_err(|e: rcgen::Error| invalid(&e));
     let mut names = vec![SanType::URI(ia5(&request.identity)?)];
     for name in &request.permitted_dns_names {
-        let all = request.profile == Profile::Serving;
+        let all = matches!(request.profile, Profile::Serving | Profile::DaprWorkload);
         if !request.profile.is_ca() && (all || asked.wants(name)) {
             names.push(SanType::DnsName(ia5(name)?));
         }

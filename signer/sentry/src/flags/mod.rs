@@ -89,6 +89,8 @@ pub struct Flags {
     pub log_as_json: bool,
     /// `log-file`
     pub log_file: Option<PathBuf>,
+    /// `state-dir`, which is Credence's own, if it was given and is not empty.
+    pub state_dir: Option<PathBuf>,
     /// The flags about JWTs.
     pub jwt: JwtFlags,
     /// The flags about the OIDC server.
@@ -193,6 +195,7 @@ impl Flags {
             log_level: log_level?,
             log_as_json: log_as_json?,
             log_file: values.some("log-file").map(PathBuf::from),
+            state_dir: values.some("state-dir").map(PathBuf::from),
             jwt: jwt?,
             oidc: oidc?,
         })

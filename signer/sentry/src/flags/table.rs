@@ -228,6 +228,12 @@ pub(super) const FLAGS: &[Flag] = &[
     ),
     flag("port", Kind::Port, "50001", "Port of the CA"),
     flag(
+        "state-dir",
+        Kind::Text,
+        "",
+        "Folder of the record of what was issued; where empty, beside the credentials' (Credence's own)",
+    ),
+    flag(
         "trust-domain",
         Kind::Text,
         "localhost",

@@ -39,6 +39,9 @@ fn without_flags_all_is_as_sentry_has_it() {
         (Mode::Standalone, LogLevel::Info)
     );
     assert_eq!((flags.log_as_json, flags.log_file), (false, None));
+    assert_eq!(flags.state_dir, None);
+    let named = good("-state-dir /var/lib/sentry").state_dir;
+    assert_eq!(named, Some("/var/lib/sentry".into()));
     assert_eq!(
         (flags.port, flags.healthz_port, flags.metrics_port),
         (50001, 8080, 9090)

@@ -15,6 +15,8 @@ use std::{path::Path, time::Duration};
 
 /// The longest issuer or key's ID in a token, in octets.
 pub(super) const LONGEST_TEXT: usize = 2048;
+/// Nobody could renew a shorter one in time.
+const SHORTEST_CERTIFICATE: Duration = Duration::from_secs(5);
 /// Lives and skews are within these.
 const SHORTEST_LIFE: Duration = Duration::from_secs(1);
 const LONGEST_LIFE: Duration = Duration::from_secs(366 * 24 * 3600);
@@ -60,6 +62,7 @@ pub(super) fn judge(
         jwt,
         oidc,
         kubeconfig: flags.kubeconfig,
+        state_dir: flags.state_dir,
         log: LogSettings {
             level: flags.log_level,
             json: flags.log_as_json,
@@ -72,7 +75,7 @@ pub(super) fn judge(
 fn spans(configuration: &Configuration, review: &mut Review) -> (Duration, Duration) {
     let ttl = configuration.workload_ttl.unwrap_or(DEFAULT_WORKLOAD_TTL);
     let place = "spec.mtls.workloadCertTTL";
-    within(place, ttl, SHORTEST_LIFE, LONGEST_LIFE, review);
+    within(place, ttl, SHORTEST_CERTIFICATE, LONGEST_LIFE, review);
     let skew = configuration.clock_skew.unwrap_or(DEFAULT_CLOCK_SKEW);
     let place = "spec.mtls.allowedClockSkew";
     within(place, skew, Duration::ZERO, LONGEST_SKEW, review);

@@ -57,6 +57,8 @@ pub struct Settings {
     pub oidc: Option<OidcSettings>,
     /// Outside of a cluster: the Kubernetes client's configuration.
     pub kubeconfig: Option<PathBuf>,
+    /// Where the record is kept, if that was said.
+    pub state_dir: Option<PathBuf>,
     /// How the log is written.
     pub log: LogSettings,
     /// What is odd, and nothing to stop for.

@@ -7,6 +7,7 @@ use crate::{
 use credence_ca::{
     certificate::CaCertificate,
     dns::DnsTemplates,
+    domains::Domains,
     lifecycle::{
         Active, Event, IssuerCertificate, KeyPlace, RootCertificate, RunId, Settings, State, World,
     },
@@ -17,7 +18,7 @@ use credence_host::{
     founding,
     signer::Signer,
 };
-use spiffe::{SpiffeId, TrustDomain};
+use spiffe::SpiffeId;
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
@@ -57,7 +58,7 @@ pub struct Parts {
     /// The trust domain's own ID.
     pub trust_domain: SpiffeId,
     /// Trust domains whose workloads get certificates too.
-    pub further_domains: Vec<TrustDomain>,
+    pub further_domains: Domains,
     /// Stored roots and issuers.
     pub authorities: Authorities,
     /// Makes keys.
@@ -74,6 +75,8 @@ pub struct Parts {
     pub publication: Arc<Publication>,
     /// What holds now.
     pub current: Arc<Current>,
+    /// How much earlier leaves begin.
+    pub backdate: Duration,
     /// DNS names that leaves may have.
     pub dns_templates: DnsTemplates,
     /// The time.

@@ -27,7 +27,12 @@ impl Places {
         self.lock().issued(leaf);
     }
 
-    /// A leaf is not used any more, or never left.
+    /// A leaf that was about to leave does not.
+    pub fn kept_back(&self, holder: &HolderId, serial: &Serial) {
+        self.lock().kept_back(holder, serial);
+    }
+
+    /// A leaf is not used any more.
     pub fn revoked(&self, serial: &Serial) {
         self.lock().revoked(serial);
     }

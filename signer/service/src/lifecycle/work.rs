@@ -299,7 +299,8 @@ impl Worker {
             authority: authority
                 .with_intermediates(one.above.clone())
                 .with_dns_templates(self.parts.dns_templates.clone())
-                .with_further_trust_domains(self.parts.further_domains.clone()),
+                .with_further_trust_domains(self.parts.further_domains.clone())
+                .with_backdating(self.parts.backdate),
             issuer,
             bundle: Arc::clone(bundle),
             bundle_id: *bundle_id,

@@ -152,7 +152,7 @@ impl Rig {
         let parts = Parts {
             file,
             trust_domain: domain(),
-            further_domains: Vec::new(),
+            further_domains: credence_ca::domains::Domains::default(),
             authorities,
             custodian: Custodian::default(),
             signer: signer(),
@@ -161,6 +161,7 @@ impl Rig {
             revocations: Arc::clone(&revocations),
             publication: Arc::clone(&publication),
             current: Arc::clone(&current),
+            backdate: credence_ca::validity::BACKDATE,
             dns_templates: credence_ca::dns::DnsTemplates::default(),
             clock: shared.clone(),
         };

@@ -11,7 +11,16 @@ use crate::{
 
 /// A list of figures.
 #[derive(Debug, Clone, Default)]
-pub struct Figures(Vec<Figure>);
+pub struct Figures(Vec<Figure>, Vec<NotRun>);
+
+/// What could not be measured, and why.
+#[derive(Debug, Clone)]
+struct NotRun {
+    case: String,
+    metric: String,
+    unit: &'static str,
+    why: String,
+}
 
 #[derive(Debug, Clone)]
 struct Figure {
@@ -43,6 +52,16 @@ impl Figures {
         Ok(())
     }
 
+    /// Says that one could not be measured.
+    pub fn not_run(&mut self, case: &str, metric: &str, unit: &'static str, why: String) {
+        self.1.push(NotRun {
+            case: case.to_owned(),
+            metric: metric.to_owned(),
+            unit,
+            why,
+        });
+    }
+
     /// One of them.
     #[must_use]
     pub fn spread(&self, case: &str, metric: &str) -> Option<Spread> {
@@ -54,7 +73,12 @@ impl Figures {
     #[must_use]
     pub fn entries(&self) -> Vec<Entry> {
         let entries = |f: &Figure| with_quartiles(&f.case, &f.metric, f.unit, f.spread);
-        self.0.iter().flat_map(entries).collect()
+        let missing = |f: &NotRun| Entry {
+            value: None,
+            ..Entry::new(&f.case, &f.metric, f.unit, 0.0)
+        };
+        let measured = self.0.iter().flat_map(entries);
+        measured.chain(self.1.iter().map(missing)).collect()
     }
 
     /// For people: Markdown.
@@ -75,6 +99,15 @@ impl Figures {
                 table,
                 "| {case} | {metric} | {median:.2} | {low:.2} to {high:.2} | {unit} |"
             );
+        }
+        for NotRun {
+            case,
+            metric,
+            unit,
+            why,
+        } in &self.1
+        {
+            let _ = writeln!(table, "| {case} | {metric} | not run | {why} | {unit} |");
         }
         table
     }

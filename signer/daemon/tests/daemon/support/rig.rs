@@ -89,7 +89,7 @@ impl Rig {
         let desk = self.desk();
         let life = Life::new(60 * SECOND, 600 * SECOND, 3_600 * SECOND, self.beyond).unwrap();
         let terms = DaprTerms {
-            domains: domains(&["example.org", "public"]),
+            domains: domains(&["example.org", "public"]).into(),
             life,
             validators: self.validators.clone(),
             message_bytes: self.connections.message_bytes,
