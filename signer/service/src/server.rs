@@ -34,7 +34,10 @@ use credence_host::{
     chain::Watch,
     state::{StateError, StateFolder},
 };
-use credence_ledger::sqlite::{OpenError, Query, ReadError, Reader};
+use credence_ledger::{
+    entry::Kind,
+    sqlite::{OpenError, Query, ReadError, Reader},
+};
 use std::{future::Future, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use thiserror::Error;
 use tokio::{sync::watch, task::JoinSet};
@@ -238,9 +241,11 @@ fn not_a_ca(folder: &StateFolder) -> StartError {
     }
 }
 
-/// One that cannot be read counts as written.
+/// One that cannot be read counts as written. Who wrote it before is on record from the second opening on, also when the first start was cut short.
 fn is_written(reader: &Reader) -> bool {
+    let kinds = Kind::ALL.iter().filter(|kind| **kind != Kind::TAKEOVER);
     let first = Query {
+        kinds: kinds.copied().collect(),
         limit: 1,
         ..Query::default()
     };
