@@ -81,7 +81,8 @@ pub(crate) enum Command {
     /// Run a CA on the network, and look after it.
     #[command(subcommand)]
     Ca(CaCommand),
-    /// Revoke a certificate, or every certificate of an identity: it is renewed no more.
+    /// Revoke a certificate, or an identity with every certificate that it has: nothing is issued for it any more, and it is on the
+    /// revocation lists.
     Revoke(RevokeArguments),
     /// Make join tokens.
     #[command(subcommand)]

@@ -51,6 +51,14 @@ pub fn certificate(der: &[u8]) -> Result<String, PemError> {
     pem_rfc7468::encode_string("CERTIFICATE", LineEnding::LF, der).map_err(PemError::Unwritable)
 }
 
+/// One revocation list, with a newline at its end.
+///
+/// # Errors
+/// If it is too long to be one.
+pub fn revocation_list(der: &[u8]) -> Result<String, PemError> {
+    pem_rfc7468::encode_string("X509 CRL", LineEnding::LF, der).map_err(PemError::Unwritable)
+}
+
 /// Several, one after the other.
 ///
 /// # Errors

@@ -80,6 +80,7 @@ fn not_after(event: &Event) -> Option<Time> {
         Event::CaAdded(added) => Some(added.not_after),
         Event::Refused(_)
         | Event::Revoked(_)
+        | Event::Reinstated(_)
         | Event::Lifecycle(_)
         | Event::TokenMade(_)
         | Event::TokenUsed(_)
@@ -103,6 +104,7 @@ fn keys(event: &Event) -> [Option<Key<'_>>; 2] {
             Subject::Serial(serial) => [Some(Key::Serial(serial)), None],
             Subject::Identity(identity) => [Some(Key::Identity(identity)), None],
         },
+        Event::Reinstated(reinstated) => [Some(Key::Identity(&reinstated.identity)), None],
         Event::TokenMade(made) => [
             Some(Key::Token(&made.token)),
             Some(Key::Identity(&made.identity)),

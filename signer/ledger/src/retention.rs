@@ -4,8 +4,8 @@ use crate::entry::Event;
 use credence_ca::validity::Time;
 
 /// Whether something still depends on an entry at this time: a certificate that has not ended, a
-/// revocation that may still be about one, a token that could still be shown. What this version
-/// cannot read is kept.
+/// revocation that may still be about one and what takes it back, a token that could still be shown.
+/// What this version cannot read is kept.
 #[must_use]
 pub fn still_counts(event: &Event, now: Time) -> bool {
     match event {
@@ -14,7 +14,8 @@ pub fn still_counts(event: &Event, now: Time) -> bool {
         Event::TokenMade(made) => made.expires >= now,
         Event::TokenUsed(used) => used.expires >= now,
         Event::CaAdded(added) => added.not_after >= now,
-        Event::Unknown(_) => true,
+        // without it, its revocation would count again
+        Event::Reinstated(_) | Event::Unknown(_) => true,
         Event::Refused(_)
         | Event::Lifecycle(_)
         | Event::Admin(_)

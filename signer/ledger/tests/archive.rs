@@ -13,8 +13,8 @@ mod common;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use common::{
     TestClock, TestReplay, TestSignatures, at, authority, beginning, entry, every_kind, filled,
-    identity, issue, issued, keys, open, options, revoked, serial, token_made, until, verify,
-    wrong,
+    identity, issue, issued, keys, open, options, reinstated, revoked, serial, token_made, until,
+    verify, wrong,
 };
 use credence_ca::validity::Time;
 use credence_ledger::{
@@ -113,6 +113,7 @@ fn what_still_counts_is_found_after_archiving() {
         Event::from(revoked(Subject::Serial(serial(19)), Some(at(3619)))),
         revoked(Subject::Serial(serial(1)), Some(at(3601))).into(),
         revoked(Subject::Identity(identity(6)), None).into(),
+        reinstated(identity(6)).into(),
         token_made(token, By::Itself).into(),
         used.into(),
     ] {
@@ -150,6 +151,12 @@ fn what_still_counts_is_found_after_archiving() {
     world.ledger.checkpoint_blocking().unwrap();
     world.archive("older.db", 20_000, 3610).unwrap();
     until_swept(&world.path);
+    let lifted = reader.reinstatements().unwrap();
+    assert_eq!(
+        lifted[0].identity,
+        identity(6),
+        "or it would be revoked again"
+    );
     let (live, revoked, tokens) = facts(3610);
     assert_eq!((live, revoked, tokens.len()), (12, 2, 0));
     assert!(
@@ -163,7 +170,7 @@ fn what_still_counts_is_found_after_archiving() {
     assert_eq!(lineage(&reader, 30), Some(at(30)));
     verify(&world.path).unwrap();
     let second = verify(&world.folder.path().join("older.db")).unwrap();
-    assert_eq!(second.base, 27);
+    assert_eq!(second.base, 28);
     // Both archives together are all that there was.
     let first = verify(&world.folder.path().join("old.db")).unwrap();
     assert_eq!(first.head.size, second.base);

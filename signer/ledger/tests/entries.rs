@@ -76,6 +76,22 @@ fn a_revocation_is_these_octets() {
 }
 
 #[test]
+fn a_reinstatement_is_these_octets() {
+    let event = credence_ledger::entry::Reinstated {
+        identity: "a".into(),
+        reason: "b".into(),
+        by: credence_ledger::entry::By::Uid(7),
+    };
+    let octets = [
+        &[0x83, 0x0d, 0x1a, 0x6b, 0x49, 0xd2, 0x00, 0xa3][..],
+        &[
+            0x00, 0x61, b'a', 0x01, 0x61, b'b', 0x02, 0x82, 0x00, 0x81, 7,
+        ],
+    ];
+    assert_eq!(entry(0, event).encode(), octets.concat());
+}
+
+#[test]
 fn the_same_kinds_have_the_same_names_and_numbers_for_ever() {
     let names: Vec<_> = Kind::ALL
         .iter()
@@ -94,6 +110,7 @@ fn the_same_kinds_have_the_same_names_and_numbers_for_ever() {
         (10, "ca-added"),
         (11, "module-taken"),
         (12, "archived"),
+        (13, "reinstated"),
     ];
     assert_eq!(names, expected);
     assert_eq!(Kind::named("revoked"), Some(Kind::REVOKED));

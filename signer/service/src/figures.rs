@@ -3,6 +3,7 @@
 use crate::{
     book::Book,
     lifecycle::{Places, Report},
+    lists::Lists,
     revocations::Revocations,
 };
 use credence_daemon::ports::Figures as Port;
@@ -20,6 +21,7 @@ pub struct Figures {
     pub(crate) lifecycle: watch::Receiver<Report>,
     pub(crate) places: Arc<Places>,
     pub(crate) revocations: Arc<Revocations>,
+    pub(crate) lists: Arc<Lists>,
 }
 
 impl Port for Figures {
@@ -49,6 +51,7 @@ impl Figures {
     fn lifecycle(&self, text: &mut String) {
         let report = self.lifecycle.borrow().clone();
         let (identities, serials) = self.revocations.count();
+        let lists = self.lists.figures();
         let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
         for (name, value) in [
             ("credence_ca_bundle_sequence", report.bundle),
@@ -56,6 +59,12 @@ impl Figures {
             ("credence_ca_live_leaves", count(self.places.leaves())),
             ("credence_ca_revoked_identities", count(identities)),
             ("credence_ca_revoked_serials", count(serials)),
+            ("credence_ca_crl_number", lists.number),
+            ("credence_ca_crl_entries", count(lists.entries)),
+            (
+                "credence_ca_crl_next_update_timestamp_seconds",
+                lists.next_update,
+            ),
         ] {
             family(text, name, "gauge");
             let _ = writeln!(text, "{name} {value}");

@@ -5,7 +5,7 @@
 //!   frontends ─▶ attesting ─▶ door ─▶ signer (sandbox, guard, key)
 //!                              │ ├──▶ book (ledger): on disk before the answer leaves
 //!                              │ └──▶ holders ──▶ lifecycle ──▶ current (who signs, what is trusted) ──▶ bundle streams
-//!                              └─ revocations
+//!                              └─ revocations ─▶ lists ─▶ bundle streams
 //! ```
 //! Everything that the door goes by at one moment is one [`current::Snapshot`], so that an answer's leaf and bundle belong together.
 
@@ -22,6 +22,7 @@ pub mod figures;
 pub mod health;
 pub mod lifecycle;
 pub mod lineages;
+pub mod lists;
 pub mod operator;
 pub mod plan;
 pub mod publication;

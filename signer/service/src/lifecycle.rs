@@ -5,6 +5,7 @@
 //! or when something could not be done, all of it is asked for again.
 
 mod begin;
+mod listing;
 mod manual;
 mod places;
 mod stored;

@@ -1,10 +1,13 @@
 //! What operators may do: each act on record with who did it.
 
+mod revoking;
+
 use crate::{
     book::{Book, Unrecorded},
     current::Current,
     lifecycle::{Lifecycle, LifecycleError, Manual, Places},
-    revocations::{Mark, Revocations},
+    lists::{Lists, ListsError},
+    revocations::Revocations,
     tokens::{TokenError, Tokens},
 };
 use credence_ca::{
@@ -13,8 +16,8 @@ use credence_ca::{
     validity::Time,
 };
 use credence_ledger::{
-    entry::{Admin, By, Event as Recorded, Revoked, Subject},
-    sqlite::{About, ArchiveError, Query, ReadError, Retire},
+    entry::{Admin, By},
+    sqlite::{ArchiveError, ReadError, Retire},
 };
 use spiffe::SpiffeId;
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
@@ -41,6 +44,22 @@ pub enum OperatorError {
     /// Nothing has that number.
     #[error("no certificate with serial number {0} is on record")]
     UnknownSerial(Serial),
+    /// A root's or an issuer's number.
+    #[error(
+        "{0} is the number of a CA's own certificate: change the issuer or the root instead (`credence ca rotate-issuer`, `rotate-root`)"
+    )]
+    NotALeaf(Serial),
+    /// It is revoked, and not on the lists.
+    #[error(
+        "it is revoked and on record, and nothing is issued for it; the revocation lists do not have it yet, and are tried again: {0}"
+    )]
+    Unlisted(#[source] ListsError),
+    /// Nothing to lift.
+    #[error("{0} is not revoked")]
+    NotRevoked(SpiffeId),
+    /// It is not known yet which certificates stay revoked.
+    #[error("the ledger's live certificates have not been read yet; ask again")]
+    NotRead,
     /// Of no trust domain here.
     #[error("there is no issuer yet")]
     NotReady,
@@ -48,34 +67,31 @@ pub enum OperatorError {
 
 /// A handle on the CA for those who run it.
 #[derive(Clone)]
-pub struct Operator(Arc<Inner>);
+pub struct Operator(Arc<Reach>);
 
-struct Inner {
-    lifecycle: Arc<Lifecycle>,
-    book: Arc<Book>,
-    revocations: Arc<Revocations>,
-    tokens: Arc<Tokens>,
-    places: Arc<Places>,
-    current: Arc<Current>,
+/// What operators' orders reach.
+pub struct Reach {
+    /// Roots and issuers.
+    pub lifecycle: Arc<Lifecycle>,
+    /// The record.
+    pub book: Arc<Book>,
+    /// What is revoked.
+    pub revocations: Arc<Revocations>,
+    /// The lists of it.
+    pub lists: Arc<Lists>,
+    /// Join tokens.
+    pub tokens: Arc<Tokens>,
+    /// Where leaves are used.
+    pub places: Arc<Places>,
+    /// What holds now.
+    pub current: Arc<Current>,
 }
 
 impl Operator {
-    pub(crate) fn new(
-        lifecycle: Arc<Lifecycle>,
-        book: Arc<Book>,
-        revocations: Arc<Revocations>,
-        tokens: Arc<Tokens>,
-        places: Arc<Places>,
-        current: Arc<Current>,
-    ) -> Self {
-        Self(Arc::new(Inner {
-            lifecycle,
-            book,
-            revocations,
-            tokens,
-            places,
-            current,
-        }))
+    /// One over these.
+    #[must_use]
+    pub fn new(reach: Reach) -> Self {
+        Self(Arc::new(reach))
     }
 
     /// How roots and issuers stand.
@@ -194,47 +210,6 @@ impl Operator {
         Ok(self.0.lifecycle.breaks(forced).await?)
     }
 
-    /// Revokes a certificate or an identity. From the moment that it is on record, nothing is issued for it.
-    ///
-    /// # Errors
-    /// If it is not on record; or no such certificate is.
-    pub async fn revoke(
-        &self,
-        uid: u32,
-        subject: Subject,
-        reason: String,
-    ) -> Result<(), OperatorError> {
-        let ends = match &subject {
-            Subject::Serial(serial) => Some(self.end_of(serial)?),
-            Subject::Identity(_) => None,
-        };
-        // In force first: what is being signed in this moment is looked at again before it leaves.
-        let since = self.0.book.now();
-        let mark = Mark {
-            since,
-            reason: reason.clone(),
-        };
-        let revoked = Revoked {
-            subject: subject.clone(),
-            reason,
-            by: By::Uid(uid),
-            ends,
-        };
-        let new = self.0.revocations.mark(&subject, mark);
-        if let Err(why) = self.0.book.event(revoked).await {
-            if new {
-                self.0.revocations.unmark(&subject);
-            }
-            return Err(why.into());
-        }
-        if let Subject::Serial(serial) = &subject {
-            self.0.places.revoked(serial);
-        }
-        self.0.lifecycle.look();
-        tracing::warn!(?subject, uid, "revoked");
-        Ok(())
-    }
-
     /// A join token for one identity.
     ///
     /// # Errors
@@ -252,24 +227,6 @@ impl Operator {
             .tokens
             .make(identity, life, root, By::Uid(uid))
             .await?)
-    }
-
-    fn end_of(&self, serial: &Serial) -> Result<Time, OperatorError> {
-        let page = self
-            .0
-            .book
-            .reader()?
-            .list(&Query::about(About::Serial(serial.clone())))?;
-        let mut issued = page
-            .records
-            .into_iter()
-            .filter_map(|record| match record.entry.event {
-                Recorded::Issued(issued) => Some(issued.not_after),
-                _ => None,
-            });
-        issued
-            .next()
-            .ok_or_else(|| OperatorError::UnknownSerial(serial.clone()))
     }
 
     /// Puts an act on record.

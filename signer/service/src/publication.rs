@@ -1,8 +1,8 @@
 //! The published bundle, and what its readers say.
 
-use crate::{book::serial_of, lifecycle::Places};
+use crate::{book::serial_of, lifecycle::Places, lists::Lists};
 use credence_ca::lifecycle::{BundleId, HolderId};
-use credence_daemon::ports::{Bundle, Bundles, Reader};
+use credence_daemon::ports::{Bundle, Bundles, Reader, Revoked};
 use spiffe::TrustDomain;
 use std::{
     collections::BTreeMap,
@@ -22,6 +22,7 @@ type Nudge = Arc<dyn Fn() + Send + Sync>;
 pub struct Publication {
     published: watch::Sender<Arc<Bundle>>,
     places: Arc<Places>,
+    lists: Arc<Lists>,
     inner: Mutex<Inner>,
 }
 
@@ -38,7 +39,7 @@ struct Inner {
 impl Publication {
     /// Nothing is published yet.
     #[must_use]
-    pub fn new(trust_domain: TrustDomain, places: Arc<Places>) -> Self {
+    pub fn new(trust_domain: TrustDomain, places: Arc<Places>, lists: Arc<Lists>) -> Self {
         let nothing = Bundle {
             trust_domain,
             roots: Vec::new(),
@@ -48,6 +49,7 @@ impl Publication {
         Self {
             published: watch::channel(Arc::new(nothing)).0,
             places,
+            lists,
             inner: Mutex::default(),
         }
     }
@@ -99,6 +101,10 @@ fn holder(reader: &Reader) -> Option<HolderId> {
 impl Bundles for Publication {
     fn watch(&self) -> watch::Receiver<Arc<Bundle>> {
         self.published.subscribe()
+    }
+
+    fn revoked(&self) -> watch::Receiver<Arc<Revoked>> {
+        self.lists.watch()
     }
 
     fn opened(&self, reader: &Reader) {

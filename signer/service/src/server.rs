@@ -11,7 +11,8 @@ use crate::{
     health::Doctor,
     lifecycle::{Beginning, Founder, Import, Lifecycle, LifecycleError, Parts, Places},
     lineages::Lineages,
-    operator::Operator,
+    lists::{Lists, ListsError},
+    operator::{Operator, Reach},
     plan::{BundleEndpoint, Plan, Sources},
     publication::Publication,
     revocations::{self, Revocations},
@@ -71,6 +72,9 @@ pub enum StartError {
     /// The ledger, reading.
     #[error(transparent)]
     Read(#[from] ReadError),
+    /// The revocation lists.
+    #[error(transparent)]
+    Lists(#[from] ListsError),
     /// Roots and issuers.
     #[error(transparent)]
     Lifecycle(#[from] LifecycleError),
@@ -114,6 +118,7 @@ struct Core {
     places: Arc<Places>,
     publication: Arc<Publication>,
     revocations: Arc<Revocations>,
+    lists: Arc<Lists>,
     tokens: Arc<Tokens>,
     lifecycle: Arc<Lifecycle>,
     files: Option<Watch>,
@@ -303,9 +308,16 @@ fn open(plan: &mut Plan) -> Result<Core, StartError> {
     }
     let (current, places) = (Arc::<Current>::default(), Arc::<Places>::default());
     let revocations = Arc::new(Revocations::read(&reader)?);
+    let numbers = folder.path().join("revocations.json");
+    let lists = Lists::open(numbers, Arc::clone(&revocations), clock.clone())?;
+    let lists = Arc::new(lists);
     let tokens = Arc::new(Tokens::read(Arc::clone(&book), &reader, clock.clone())?);
     let domain = plan.trust_domain.trust_domain().clone();
-    let publication = Arc::new(Publication::new(domain, Arc::clone(&places)));
+    let publication = Arc::new(Publication::new(
+        domain,
+        Arc::clone(&places),
+        Arc::clone(&lists),
+    ));
     let parts = Parts {
         file,
         trust_domain: plan.trust_domain.clone(),
@@ -316,6 +328,7 @@ fn open(plan: &mut Plan) -> Result<Core, StartError> {
         book: Arc::clone(&book),
         places: Arc::clone(&places),
         revocations: Arc::clone(&revocations),
+        lists: Arc::clone(&lists),
         publication: Arc::clone(&publication),
         current: Arc::clone(&current),
         backdate: plan.backdate,
@@ -330,6 +343,7 @@ fn open(plan: &mut Plan) -> Result<Core, StartError> {
         places,
         publication,
         revocations,
+        lists,
         tokens,
         lifecycle,
         files,
@@ -415,6 +429,7 @@ async fn serve(plan: Plan, mut core: Core) -> Result<Server, StartError> {
         lifecycle: core.lifecycle.reports(),
         places: Arc::clone(&core.places),
         revocations: Arc::clone(&core.revocations),
+        lists: Arc::clone(&core.lists),
     });
     let monitor = match plan.monitor {
         None => None,
@@ -464,14 +479,15 @@ async fn serve(plan: Plan, mut core: Core) -> Result<Server, StartError> {
             bundle_endpoint: endpoint,
         },
         insight,
-        operator: Operator::new(
-            core.lifecycle,
-            core.book,
-            core.revocations,
-            core.tokens,
-            core.places,
-            core.current,
-        ),
+        operator: Operator::new(Reach {
+            lifecycle: core.lifecycle,
+            book: core.book,
+            revocations: core.revocations,
+            lists: core.lists,
+            tokens: core.tokens,
+            places: core.places,
+            current: core.current,
+        }),
         stop,
         tasks,
         _folder: core.folder,

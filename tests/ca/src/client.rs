@@ -58,6 +58,14 @@ pub fn uris(der: &[u8]) -> Vec<String> {
     uris.collect()
 }
 
+/// The serial number of a certificate, in hexadecimal digits.
+#[must_use]
+pub fn serial(der: &[u8]) -> String {
+    let (_, certificate) = X509Certificate::from_der(der).unwrap();
+    let octets = certificate.raw_serial().iter();
+    octets.map(|octet| format!("{octet:02x}")).collect()
+}
+
 /// The certificates in a PEM text.
 #[must_use]
 pub fn certificates(pem: &str) -> Vec<Vec<u8>> {

@@ -13,5 +13,6 @@
 pub mod api_server;
 pub mod client;
 pub mod daemon;
+pub mod reader;
 pub mod token;
 pub mod wire;

@@ -35,7 +35,7 @@ use crate::authority::{Authority, Identity};
 const SECRET_TYPE: &str = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret";
 
 /// What is served, PEM.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Served {
     /// The leaf and what is above it, without the root.
     pub chain: String,
@@ -43,6 +43,8 @@ pub struct Served {
     pub key: String,
     /// The trust bundle.
     pub roots: String,
+    /// A validation context from elsewhere, as it came, in the bundle's place.
+    pub handed_on: Option<Secret>,
 }
 
 impl Served {
@@ -52,6 +54,7 @@ impl Served {
             chain: chain.to_owned(),
             key: key.to_owned(),
             roots: roots.iter().map(|root| root.pem()).collect(),
+            handed_on: None,
         }
     }
 
@@ -62,6 +65,7 @@ impl Served {
                 private_key: inline(&self.key),
                 ..TlsCertificate::default()
             }),
+            "ROOTCA" if self.handed_on.is_some() => return self.handed_on.clone(),
             "ROOTCA" => Type::ValidationContext(CertificateValidationContext {
                 trusted_ca: inline(&self.roots),
                 ..CertificateValidationContext::default()

@@ -7,7 +7,7 @@ use envoy_types::pb::envoy::config::core::v3::DataSource;
 use envoy_types::pb::envoy::config::core::v3::data_source::Specifier;
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::secret::Type;
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::{
-    CertificateValidationContext, Secret as SecretMessage, TlsCertificate,
+    CertificateValidationContext, GenericSecret, Secret as SecretMessage, TlsCertificate,
 };
 use envoy_types::pb::google::protobuf::Any;
 use pem_rfc7468::LineEnding;
@@ -26,10 +26,12 @@ pub(crate) enum Name {
     Default,
     /// `ROOTCA`: the trust bundle.
     RootCa,
+    /// `DENYLIST`: the filter's deny list, for those who configure filters. Only the CA has it.
+    DenyList,
 }
 
 impl Name {
-    pub(crate) const ALL: [Self; 2] = [Self::Default, Self::RootCa];
+    pub(crate) const ALL: [Self; 3] = [Self::Default, Self::RootCa, Self::DenyList];
 
     pub(crate) fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|known| known.as_str() == name)
@@ -39,6 +41,7 @@ impl Name {
         match self {
             Self::Default => "default",
             Self::RootCa => "ROOTCA",
+            Self::DenyList => "DENYLIST",
         }
     }
 }
@@ -51,7 +54,7 @@ pub(crate) struct Secret {
 }
 
 impl Secret {
-    /// The first 16 hexadecimal digits of SHA-256 over the name and the certificates: the same material has the same
+    /// The first 16 hexadecimal digits of SHA-256 over the name and the contents: the same material has the same
     /// version whoever serves it and after any restart. The key plays no part, since each certificate has its own.
     pub(crate) fn version(&self) -> &str {
         &self.version
@@ -61,7 +64,7 @@ impl Secret {
         self.body.clone()
     }
 
-    fn new(name: Name, certificates: &[Vec<u8>], kind: Type) -> Self {
+    fn new(name: Name, contents: &[&[u8]], kind: Type) -> Self {
         let message = SecretMessage {
             name: name.as_str().to_owned(),
             r#type: Some(kind),
@@ -72,7 +75,7 @@ impl Secret {
         };
         overwrite(message);
         Self {
-            version: version(name, certificates),
+            version: version(name, contents),
             body,
         }
     }
@@ -95,19 +98,30 @@ impl fmt::Debug for Secret {
 pub struct Snapshot {
     certificate: Option<Arc<Secret>>,
     bundle: Option<Arc<Secret>>,
+    deny_list: Option<Arc<Secret>>,
 }
 
 impl Snapshot {
-    /// A trust bundle and nothing else: roots in DER.
+    /// A trust bundle and nothing else: roots, and revocation lists where there are any, in DER. A verifier then wants a list of each
+    /// leaf's issuer, and none of the issuers' issuers.
     #[must_use]
-    pub fn of_bundle(roots: &[Vec<u8>]) -> Self {
+    pub fn of_bundle(roots: &[Vec<u8>], lists: &[Vec<u8>]) -> Self {
         Self {
-            certificate: None,
-            bundle: Some(Arc::new(bundle(roots))),
+            bundle: Some(Arc::new(bundle(roots, lists))),
+            ..Self::default()
         }
     }
 
-    /// The version of the bundle: the same for the same roots.
+    /// The same with the filter's deny list, JSON.
+    #[must_use]
+    pub fn with_deny_list(self, json: &str) -> Self {
+        Self {
+            deny_list: Some(Arc::new(deny_list(json))),
+            ..self
+        }
+    }
+
+    /// The version of the bundle: the same for the same roots and revocation lists.
     #[must_use]
     pub fn bundle_version(&self) -> Option<&str> {
         self.bundle.as_ref().map(|bundle| bundle.version())
@@ -117,7 +131,8 @@ impl Snapshot {
     pub(crate) fn of(svid: &Svid) -> Result<Self, KeyError> {
         Ok(Self {
             certificate: Some(Arc::new(certificate(svid)?)),
-            bundle: Some(Arc::new(bundle(&svid.bundle))),
+            bundle: Some(Arc::new(bundle(&svid.bundle, &[]))),
+            deny_list: None,
         })
     }
 
@@ -130,6 +145,7 @@ impl Snapshot {
         match name {
             Name::Default => self.certificate.as_ref(),
             Name::RootCa => self.bundle.as_ref(),
+            Name::DenyList => self.deny_list.as_ref(),
         }
     }
 }
@@ -137,23 +153,40 @@ impl Snapshot {
 fn certificate(svid: &Svid) -> Result<Secret, KeyError> {
     let mut key = svid.key.to_pem()?;
     let message = TlsCertificate {
-        certificate_chain: Some(inline(pem(&svid.chain))),
+        certificate_chain: Some(inline(pem("CERTIFICATE", &svid.chain))),
         private_key: Some(inline(std::mem::take(&mut *key))),
         ..TlsCertificate::default()
     };
     Ok(Secret::new(
         Name::Default,
-        &svid.chain,
+        &slices(&svid.chain),
         Type::TlsCertificate(message),
     ))
 }
 
-fn bundle(roots: &[Vec<u8>]) -> Secret {
+fn bundle(roots: &[Vec<u8>], lists: &[Vec<u8>]) -> Secret {
     let message = CertificateValidationContext {
-        trusted_ca: Some(inline(pem(roots))),
+        trusted_ca: Some(inline(pem("CERTIFICATE", roots))),
+        crl: (!lists.is_empty()).then(|| inline(pem("X509 CRL", lists))),
+        // a root signs no lists of its own: without this, every handshake would fail for want of one
+        only_verify_leaf_cert_crl: !lists.is_empty(),
         ..CertificateValidationContext::default()
     };
-    Secret::new(Name::RootCa, roots, Type::ValidationContext(message))
+    let contents = [slices(roots), slices(lists)].concat();
+    Secret::new(Name::RootCa, &contents, Type::ValidationContext(message))
+}
+
+fn deny_list(json: &str) -> Secret {
+    let message = GenericSecret {
+        secret: Some(inline(json.to_owned())),
+        ..GenericSecret::default()
+    };
+    let kind = Type::GenericSecret(message);
+    Secret::new(Name::DenyList, &[json.as_bytes()], kind)
+}
+
+fn slices(ders: &[Vec<u8>]) -> Vec<&[u8]> {
+    ders.iter().map(Vec::as_slice).collect()
 }
 
 fn inline(text: String) -> DataSource {
@@ -163,15 +196,15 @@ fn inline(text: String) -> DataSource {
     }
 }
 
-/// Encoding fails only beyond the length of a `usize`; then the certificate is left out.
-fn pem(certificates: &[Vec<u8>]) -> String {
-    let encode = |der: &Vec<u8>| pem_rfc7468::encode_string("CERTIFICATE", LineEnding::LF, der);
-    certificates.iter().flat_map(encode).collect()
+/// Encoding fails only beyond the length of a `usize`; then it is left out.
+fn pem(label: &str, ders: &[Vec<u8>]) -> String {
+    let encode = |der: &Vec<u8>| pem_rfc7468::encode_string(label, LineEnding::LF, der);
+    ders.iter().flat_map(encode).collect()
 }
 
-fn version(name: Name, certificates: &[Vec<u8>]) -> String {
+fn version(name: Name, contents: &[&[u8]]) -> String {
     let parts = std::iter::once(name.as_str().as_bytes());
-    digest(parts.chain(certificates.iter().map(Vec::as_slice)))
+    digest(parts.chain(contents.iter().copied()))
 }
 
 /// The first 16 hexadecimal digits of SHA-256 over the parts, each behind its length.
@@ -209,11 +242,12 @@ impl Snapshot {
     pub(crate) fn stand_in(chain: Option<&str>, roots: Option<&str>) -> Self {
         let secret = |name, text: &str| {
             let empty = Type::ValidationContext(CertificateValidationContext::default());
-            Arc::new(Secret::new(name, &[text.as_bytes().to_vec()], empty))
+            Arc::new(Secret::new(name, &[text.as_bytes()], empty))
         };
         Self {
             certificate: chain.map(|text| secret(Name::Default, text)),
             bundle: roots.map(|text| secret(Name::RootCa, text)),
+            deny_list: None,
         }
     }
 }
@@ -297,6 +331,34 @@ mod tests {
             panic!("not a context")
         };
         assert!(bytes(context.trusted_ca).starts_with(b"-----BEGIN CERTIFICATE-----\n"));
+    }
+
+    #[test]
+    fn revocation_lists_go_out_with_the_bundle_and_make_another_version_of_it() {
+        let (roots, lists) = ([vec![1]], [vec![2], vec![3]]);
+        let (without, with) = (
+            Snapshot::of_bundle(&roots, &[]),
+            Snapshot::of_bundle(&roots, &lists),
+        );
+        assert_ne!(without.bundle_version(), with.bundle_version());
+        let context = |snapshot| match sent(snapshot, Name::RootCa).r#type {
+            Some(Type::ValidationContext(context)) => context,
+            other => panic!("not a context: {other:?}"),
+        };
+        let crl = String::from_utf8(bytes(context(&with).crl)).unwrap();
+        assert_eq!(crl.matches("-----BEGIN X509 CRL-----\n").count(), 2);
+        assert!(context(&with).only_verify_leaf_cert_crl);
+        assert_eq!(context(&without).crl, None);
+        assert!(!context(&without).only_verify_leaf_cert_crl);
+    }
+
+    #[test]
+    fn the_deny_list_goes_out_as_a_generic_secret() {
+        let snapshot = Snapshot::default().with_deny_list("{}");
+        let Some(Type::GenericSecret(secret)) = sent(&snapshot, Name::DenyList).r#type else {
+            panic!("not generic")
+        };
+        assert_eq!(bytes(secret.secret), b"{}");
     }
 
     #[test]

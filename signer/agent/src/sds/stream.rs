@@ -7,14 +7,18 @@
 //! - A response has what the client does not have yet: names newly subscribed, and those whose contents changed. What a
 //!   client refused is not sent again until it changes.
 //! - A name that has nothing to send yet is answered as soon as it does.
+//!
+//! A [whole](Stream::whole) stream sends everything that is wanted whenever something of it changed, so that an answer to the last
+//! response is about all of it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use envoy_types::pb::envoy::service::discovery::v3::{DiscoveryRequest, DiscoveryResponse};
 use envoy_types::pb::google::rpc::Status as Refusal;
 
 use super::SECRET_TYPE;
-use super::secrets::{Name, Snapshot, digest};
+use super::secrets::{Name, Secret, Snapshot, digest};
 
 /// The longest piece of a client's text in a log.
 const LONGEST_QUOTE: usize = 512;
@@ -90,6 +94,7 @@ pub struct Stream {
     /// Tells this stream's nonces from those of others.
     number: u64,
     most_names: usize,
+    whole: bool,
     phase: Phase,
 }
 
@@ -108,6 +113,7 @@ struct Subscription {
     sent: BTreeMap<Name, String>,
     responses: u64,
     last: Last,
+    whole: bool,
 }
 
 /// The response that a client can answer: only the last one.
@@ -135,7 +141,26 @@ impl Stream {
         Self {
             number,
             most_names,
+            whole: false,
             phase: Phase::ExpectFirst,
+        }
+    }
+
+    /// The same, which sends all that is wanted in each response.
+    #[must_use]
+    pub fn whole(self) -> Self {
+        Self {
+            whole: true,
+            ..self
+        }
+    }
+
+    /// Whether the client wants the trust bundle.
+    #[must_use]
+    pub fn wants_bundle(&self) -> bool {
+        match &self.phase {
+            Phase::ExpectFirst => false,
+            Phase::Subscribed(subscription) => subscription.wanted.has(Name::RootCa),
         }
     }
 
@@ -160,7 +185,7 @@ impl Stream {
         self.check(&request)?;
         match &mut self.phase {
             Phase::ExpectFirst => {
-                let mut subscription = Subscription::open(&request)?;
+                let mut subscription = Subscription::open(&request, self.whole)?;
                 let note = Note::Opened {
                     node: quote(&subscription.node),
                 };
@@ -214,7 +239,7 @@ enum Heard {
 
 impl Subscription {
     /// Takes the node from the first request; nothing is wanted yet.
-    fn open(request: &DiscoveryRequest) -> Result<Self, Fault> {
+    fn open(request: &DiscoveryRequest, whole: bool) -> Result<Self, Fault> {
         let node = request.node.as_ref().map(|node| node.id.clone());
         Ok(Self {
             node: node.filter(|id| !id.is_empty()).ok_or(Fault::NoNode)?,
@@ -222,6 +247,7 @@ impl Subscription {
             sent: BTreeMap::new(),
             responses: 0,
             last: Last::None,
+            whole,
         })
     }
 
@@ -273,18 +299,20 @@ impl Subscription {
         (!fresh.is_empty()).then_some(Note::Unknown { names: fresh })
     }
 
-    /// One response with all that the client wants and was not sent.
+    /// One response with all that the client wants and was not sent; and with the rest, too, if the stream is whole.
     fn respond(&mut self, stream: u64, secrets: &Snapshot) -> Option<DiscoveryResponse> {
-        let news: Vec<_> = Name::ALL
+        let there = Name::ALL
             .into_iter()
             .filter(|name| self.wanted.has(*name))
-            .filter_map(|name| secrets.get(name).map(|secret| (name, secret)))
-            .filter(|(name, secret)| {
-                self.sent
-                    .get(name)
-                    .is_none_or(|sent| sent != secret.version())
-            })
-            .collect();
+            .filter_map(|name| secrets.get(name).map(|secret| (name, secret)));
+        let is_new = |(name, secret): &(Name, &Arc<Secret>)| {
+            let sent = self.sent.get(name);
+            sent.is_none_or(|sent| sent != secret.version())
+        };
+        let news: Vec<_> = match self.whole && there.clone().any(|one| is_new(&one)) {
+            true => there.collect(),
+            false => there.filter(is_new).collect(),
+        };
         let version = version_of(news.iter().map(|(_, secret)| secret.version()))?;
         self.sent.extend(
             news.iter()

@@ -185,6 +185,25 @@ impl Holders {
         }
     }
 
+    /// Identities were revoked: nothing waits for any leaf of them. Gives those leaves.
+    pub fn revoke_all_of(&mut self, is_revoked: impl Fn(&SpiffeId) -> bool) -> Vec<Leaf> {
+        let mut revoked = Vec::new();
+        for (id, holder) in &mut self.holders {
+            let of = holder
+                .leaves
+                .extract_if(.., |leaf| is_revoked(&leaf.identity));
+            revoked.extend(of.map(|leaf| Leaf {
+                serial: leaf.serial,
+                holder: id.clone(),
+                identity: leaf.identity,
+                learns: leaf.learns,
+                issuer: leaf.issuer,
+                not_after: leaf.not_after,
+            }));
+        }
+        revoked
+    }
+
     /// Forgets leaves that ended before `time`, which has surely come for everybody ([`super::State::past`]), and holders
     /// that are not connected and have none.
     pub fn forget(&mut self, time: Time) {
@@ -334,6 +353,25 @@ mod tests {
         assert_eq!(holders.leaves(), 2);
         holders.kept_back(&holder(), &first);
         assert_eq!(known(&holders), [Knows::Bundle(bundle(NEW))]);
+    }
+
+    #[test]
+    fn of_a_revoked_identity_every_leaf_is_given_and_forgotten_and_no_other() {
+        let mut holders = Holders::new();
+        let other = Leaf {
+            identity: SpiffeId::new("spiffe://example.org/b").unwrap(),
+            holder: HolderId::new("pod-2").unwrap(),
+            ..leaf(3, Learns::OnStream)
+        };
+        for leaf in [leaf(1, Learns::OnStream), leaf(2, Learns::AtStart), other] {
+            holders.issued(leaf);
+        }
+        let identity = SpiffeId::new("spiffe://example.org/a").unwrap();
+        let revoked = holders.revoke_all_of(|id| *id == identity);
+        let expected = [leaf(1, Learns::OnStream), leaf(2, Learns::AtStart)];
+        assert_eq!(revoked, expected);
+        assert_eq!(holders.leaves(), 1);
+        assert_eq!(holders.revoke_all_of(|id| *id == identity), []);
     }
 
     #[test]

@@ -29,6 +29,14 @@ pub(super) fn run(command: &CaCommand) -> Result<(), Failure> {
             Answer::Pem(text) => print(&text),
             other => Err(unexpected(&other)),
         },
+        CaCommand::Crl(target) => match ask(&target.socket, &Request::RevocationLists)? {
+            Answer::Pem(text) => print(&text),
+            other => Err(unexpected(&other)),
+        },
+        CaCommand::DenyList(target) => match ask(&target.socket, &Request::DenyList)? {
+            Answer::Json(text) => print(&format!("{text}\n")),
+            other => Err(unexpected(&other)),
+        },
         CaCommand::RotateRoot(target) => plain(target, Request::RotateRoot),
         CaCommand::WithdrawRoot(target) => plain(target, Request::WithdrawRoot),
         CaCommand::RotateIssuer(target) => plain(target, Request::RotateIssuer),
@@ -65,9 +73,13 @@ pub(super) fn run(command: &CaCommand) -> Result<(), Failure> {
 }
 
 pub(crate) fn revoke(arguments: &RevokeArguments) -> Result<(), Failure> {
-    let request = Request::Revoke {
-        subject: arguments.subject.clone(),
-        reason: arguments.reason.clone(),
+    let (subject, reason) = (arguments.subject.clone(), arguments.reason.clone());
+    let request = match arguments.lift {
+        false => Request::Revoke { subject, reason },
+        true => Request::Reinstate {
+            identity: subject,
+            reason,
+        },
     };
     done(&arguments.target, &request)
 }
@@ -143,6 +155,7 @@ pub(super) fn unexpected(answer: &Answer) -> Failure {
         Answer::Status(_) => "status",
         Answer::Pem(_) => "pem",
         Answer::Told(_) => "told",
+        Answer::Json(_) => "json",
         Answer::Token { .. } => "token",
         Answer::Error(_) => "error",
     };

@@ -100,6 +100,10 @@ pub(crate) enum CaCommand {
     AddVerifier(VerifierArguments),
     /// Remove a registered verifier.
     RemoveVerifier(VerifierArguments),
+    /// Print the published revocation lists, PEM: one of each issuer; none while nothing was ever revoked.
+    Crl(Target),
+    /// Print the deny list of Envoy's filter as it is now, JSON: the field `revocations` of its configuration.
+    DenyList(Target),
     /// Say that the wall clock is right, after it jumped.
     ConfirmClock(Target),
     /// Say that the state comes from a backup: gates are shut for the longest life of a leaf.
@@ -314,6 +318,9 @@ pub(crate) struct RevokeArguments {
     /// Why; goes on record.
     #[arg(long, default_value = "not said")]
     pub(crate) reason: String,
+    /// Take an identity's revocation back: certificates are issued for it again. Those that it had stay revoked.
+    #[arg(long)]
+    pub(crate) lift: bool,
     #[command(flatten)]
     pub(crate) target: Target,
 }

@@ -118,7 +118,7 @@ impl Listing {
     fn print_json(&self, record: &Record) -> io::Result<()> {
         let event = &record.entry.event;
         let revoked = match event {
-            Event::Issued(issued) => self.standings.revoked(issued),
+            Event::Issued(issued) => self.standings.revoked(record.seq, issued),
             _ => None,
         };
         let line = Line {
@@ -126,7 +126,7 @@ impl Listing {
             hash: record.hash,
             time: record.entry.time.to_string(),
             kind: event.kind().to_string(),
-            state: self.standings.event(event),
+            state: self.standings.event(record.seq, event),
             revoked,
             event,
         };
@@ -188,7 +188,7 @@ fn row(record: &Record, standings: &Standings) -> [String; COLUMNS.len()] {
         record.entry.time.to_string(),
         event.kind().to_string(),
         standings
-            .event(event)
+            .event(record.seq, event)
             .map_or_else(dash, |state| state.name().to_owned()),
         ends.unwrap_or_else(dash),
         serial.unwrap_or_else(dash),
@@ -216,6 +216,7 @@ fn about(event: &Event) -> String {
         Event::Restored(restored) => format!("from a backup of {} entries", restored.size),
         Event::CaAdded(added) => format!("{} {}", added.certificate, added.role),
         Event::ModuleTaken(taken) => format!("{} {}", taken.module, taken.source),
+        Event::Reinstated(reinstated) => format!("{}: {}", reinstated.reason, reinstated.identity),
         Event::Archived(archived) => format!("up to {} in {}", archived.size, archived.file),
         Event::Unknown(_) => "of a newer version".to_owned(),
     }

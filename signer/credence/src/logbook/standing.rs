@@ -4,7 +4,7 @@ use crate::failure::Failure;
 use credence_ca::validity::Time;
 use credence_ledger::{
     entry::{By, Event, Issued, Subject},
-    sqlite::{Reader, Revocation},
+    sqlite::{Reader, Reinstatement, Revocation},
 };
 use serde::Serialize;
 use std::collections::HashMap;
@@ -50,7 +50,8 @@ pub(super) struct Revoked {
 pub(super) struct Standings {
     now: Time,
     serials: HashMap<Vec<u8>, Revoked>,
-    identities: HashMap<String, Revoked>,
+    /// Every revocation of an identity, and where the last one was taken back.
+    identities: HashMap<String, (Vec<Revoked>, Option<u64>)>,
 }
 
 impl Standings {
@@ -64,10 +65,19 @@ impl Standings {
         for revocation in reader.revocations()? {
             this.add(revocation);
         }
+        for lifted in reader.reinstatements()? {
+            this.lift(&lifted);
+        }
         Ok(this)
     }
 
-    /// The first one counts.
+    fn lift(&mut self, lifted: &Reinstatement) {
+        if let Some((_, last)) = self.identities.get_mut(&lifted.identity) {
+            *last = Some(lifted.seq);
+        }
+    }
+
+    /// Of a certificate, the first one counts.
     fn add(&mut self, revocation: Revocation) {
         let revoked = Revoked {
             seq: revocation.seq,
@@ -82,19 +92,31 @@ impl Standings {
                 self.serials.entry(key).or_insert(revoked);
             }
             Subject::Identity(identity) => {
-                self.identities.entry(identity).or_insert(revoked);
+                let (all, _) = self.identities.entry(identity).or_default();
+                all.push(revoked);
             }
         }
     }
 
-    pub(super) fn revoked(&self, issued: &Issued) -> Option<&Revoked> {
-        self.serials
-            .get(issued.serial.octets())
-            .or_else(|| self.identities.get(&issued.identity))
+    /// The revocation of a certificate that is recorded at `seq`.
+    pub(super) fn revoked(&self, seq: u64, issued: &Issued) -> Option<&Revoked> {
+        let by_serial = self.serials.get(issued.serial.octets());
+        by_serial.or_else(|| self.with_its_identity(seq, &issued.identity))
     }
 
-    pub(super) fn certificate(&self, issued: &Issued) -> State {
-        if self.revoked(issued).is_some() {
+    /// By the first revocation of its identity that came after it; or by one that is in force.
+    fn with_its_identity(&self, seq: u64, identity: &str) -> Option<&Revoked> {
+        let (all, lifted) = self.identities.get(identity)?;
+        let later = all.iter().find(|revoked| revoked.seq > seq);
+        let in_force = || {
+            all.last()
+                .filter(|last| lifted.is_none_or(|at| at < last.seq))
+        };
+        later.or_else(in_force)
+    }
+
+    pub(super) fn certificate(&self, seq: u64, issued: &Issued) -> State {
+        if self.revoked(seq, issued).is_some() {
             State::Revoked
         } else if self.now < issued.not_before {
             State::Early
@@ -104,9 +126,9 @@ impl Standings {
     }
 
     /// Of what an entry is about, if that lives at all.
-    pub(super) fn event(&self, event: &Event) -> Option<State> {
+    pub(super) fn event(&self, seq: u64, event: &Event) -> Option<State> {
         match event {
-            Event::Issued(issued) => Some(self.certificate(issued)),
+            Event::Issued(issued) => Some(self.certificate(seq, issued)),
             Event::CaAdded(added) => Some(self.until(added.not_after)),
             _ => None,
         }
@@ -181,7 +203,7 @@ mod tests {
 
     #[test]
     fn both_ends_of_a_life_are_in_it() {
-        let state = |now| standings(now).certificate(&issued(1, "spiffe://a/c"));
+        let state = |now| standings(now).certificate(1, &issued(1, "spiffe://a/c"));
         assert_eq!(state(99), State::Early);
         assert_eq!(state(100), State::Live);
         assert_eq!(state(200), State::Live);
@@ -193,9 +215,21 @@ mod tests {
         let standings = standings(300);
         for (serial, identity, seq) in [(7, "spiffe://a/c", 1), (8, "spiffe://a/b", 2)] {
             let issued = issued(serial, identity);
-            assert_eq!(standings.certificate(&issued), State::Revoked);
-            assert_eq!(standings.revoked(&issued).unwrap().seq, seq);
+            assert_eq!(standings.certificate(1, &issued), State::Revoked);
+            assert_eq!(standings.revoked(1, &issued).unwrap().seq, seq);
         }
+    }
+
+    #[test]
+    fn what_came_after_a_reinstatement_is_live_and_what_was_before_stays_revoked() {
+        let mut standings = standings(150);
+        standings.lift(&Reinstatement {
+            seq: 5,
+            identity: "spiffe://a/b".into(),
+        });
+        let state = |seq| standings.certificate(seq, &issued(8, "spiffe://a/b"));
+        assert_eq!(state(1), State::Revoked);
+        assert_eq!(state(6), State::Live);
     }
 
     #[test]
@@ -205,7 +239,7 @@ mod tests {
             role: "root".into(),
             not_after: at(200),
         });
-        assert_eq!(standings(200).event(&event), Some(State::Live));
-        assert_eq!(standings(201).event(&event), Some(State::Expired));
+        assert_eq!(standings(200).event(1, &event), Some(State::Live));
+        assert_eq!(standings(201).event(1, &event), Some(State::Expired));
     }
 }

@@ -17,6 +17,7 @@ mod issuing;
 mod joining;
 mod own_chain;
 mod record;
+mod revoking;
 mod rotation;
 mod runbooks;
 mod starting;

@@ -2,6 +2,7 @@
 //! a bundle opens the gates of a root's rotation.
 
 mod conversation;
+mod shelf;
 
 use super::{Peer, bearer, evidence};
 use crate::{
@@ -10,7 +11,7 @@ use crate::{
     ports::{Bundles, Clock, Evidence, Frontend, Identified},
     refusal::Refusal,
 };
-use conversation::{Conversation, Proof, published};
+use conversation::{Conversation, Proof};
 use credence_agent::sds::{Fault, Stream};
 use credence_ca::domains::Domains;
 use envoy_types::pb::envoy::service::{
@@ -21,6 +22,7 @@ use envoy_types::pb::envoy::service::{
         SecretDiscoveryService, SecretDiscoveryServiceServer,
     },
 };
+use shelf::Shelf;
 use spiffe::TrustDomain;
 use std::{
     collections::BTreeSet,
@@ -58,11 +60,12 @@ impl Default for StreamLimits {
     }
 }
 
-/// SDS with the bundle as its one secret, `ROOTCA`.
+/// SDS with the bundle, revocation lists included, as `ROOTCA`, and the filter's deny list as `DENYLIST`.
 pub struct BundleStreams<A> {
     desk: Arc<Desk<A>>,
     domains: Domains,
     bundles: Arc<dyn Bundles>,
+    shelf: Arc<Shelf>,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
     limits: StreamLimits,
@@ -88,6 +91,7 @@ impl<A: Identified> BundleStreams<A> {
             desk,
             domains: domains.into(),
             bundles,
+            shelf: Arc::default(),
             clock,
             metrics,
             limits,
@@ -118,7 +122,7 @@ impl<A: Identified> BundleStreams<A> {
 
     fn stream(&self) -> (u64, Stream) {
         let number = self.opened.fetch_add(1, Ordering::Relaxed);
-        (number, Stream::new(number, self.limits.names))
+        (number, Stream::new(number, self.limits.names).whole())
     }
 }
 
@@ -154,6 +158,8 @@ impl<A: Identified> SecretDiscoveryService for BundleStreams<A> {
             },
             stream,
             published: self.bundles.watch(),
+            revoked: self.bundles.revoked(),
+            shelf: Arc::clone(&self.shelf),
             bundles: Arc::clone(&self.bundles),
             metrics: Arc::clone(&self.metrics),
             first_request: self.limits.first_request,
@@ -163,19 +169,27 @@ impl<A: Identified> SecretDiscoveryService for BundleStreams<A> {
         Ok(Response::new(ReceiverStream::new(outgoing)))
     }
 
-    /// The bundle, once. Nothing is acknowledged by this.
+    /// The secrets, once. Nothing is acknowledged by this.
     async fn fetch_secrets(
         &self,
         request: Request<DiscoveryRequest>,
     ) -> Result<Response<DiscoveryResponse>, Status> {
         let presented = self.presented(&request)?;
         self.identify(presented).await?;
-        let secrets = published(&self.bundles.watch().borrow());
+        let secrets = self.shelf.secrets(
+            &self.bundles.watch().borrow(),
+            &self.bundles.revoked().borrow(),
+        );
         let (_, mut stream) = self.stream();
         let reaction = stream
             .on_request(request.into_inner(), &secrets)
             .map_err(|fault| refused(&fault))?;
-        let nothing = || Status::not_found("there is no such secret here; there is \"ROOTCA\"");
+        let nothing = || match stream.wants_bundle() {
+            true => Status::unavailable("the revocation lists are being made; ask again"),
+            false => Status::not_found(
+                "there is no such secret here; there are \"ROOTCA\" and \"DENYLIST\"",
+            ),
+        };
         reaction.response.map(Response::new).ok_or_else(nothing)
     }
 

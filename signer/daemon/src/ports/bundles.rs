@@ -17,6 +17,26 @@ pub struct Bundle {
     pub refresh_hint: Duration,
 }
 
+/// Revocation lists, as far as there are any.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Lists {
+    /// Nothing was ever revoked, or not every issuer can have one: a verifier that has lists refuses every leaf of an issuer without.
+    Without,
+    /// There have to be some, and they are not there yet, nor the deny list: readers keep what they have.
+    NotYet,
+    /// One of each issuer, DER.
+    These(Vec<Vec<u8>>),
+}
+
+/// What is revoked, as it is published beside the bundle.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Revoked {
+    /// For verifiers: they come in one secret with the bundle, and say nothing about which bundle it is.
+    pub lists: Lists,
+    /// For the filter: its deny list, JSON.
+    pub deny_list: String,
+}
+
 /// Who reads the bundle on a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reader {
@@ -37,7 +57,10 @@ pub trait Bundles: Send + Sync + 'static {
     /// What is published now, and what follows. The end of the sender ends the streams.
     fn watch(&self) -> watch::Receiver<Arc<Bundle>>;
 
-    /// A stream has begun. What its reader has is not known yet.
+    /// What is revoked now, and what follows. The end of the sender ends the streams.
+    fn revoked(&self) -> watch::Receiver<Arc<Revoked>>;
+
+    /// A stream for the bundle has begun. What its reader has is not known yet.
     fn opened(&self, reader: &Reader);
 
     /// The reader uses the bundle of this sequence number.

@@ -9,17 +9,19 @@ use crate::support::{
     rig::{ID, Rig, Running},
     until,
 };
-use credence_daemon::frontend::StreamLimits;
+use credence_daemon::{frontend::StreamLimits, ports::Lists};
 use envoy_types::pb::{
     envoy::{
         config::core::v3::{Node, data_source::Specifier},
-        extensions::transport_sockets::tls::v3::{Secret, secret::Type},
+        extensions::transport_sockets::tls::v3::{
+            CertificateValidationContext, Secret, secret::Type,
+        },
         service::{
             discovery::v3::{DeltaDiscoveryRequest, DiscoveryRequest, DiscoveryResponse},
             secret::v3::secret_discovery_service_client::SecretDiscoveryServiceClient,
         },
     },
-    google::rpc::Status as Refusal,
+    google::{protobuf::Any, rpc::Status as Refusal},
 };
 use prost::Message;
 use std::time::Duration;
@@ -203,6 +205,132 @@ async fn the_same_roots_with_a_new_number_count_as_acknowledged() {
         rig.published.said().last() == Some(&Said::Acknowledged(3))
     })
     .await;
+}
+
+fn context(response: &DiscoveryResponse) -> CertificateValidationContext {
+    let secret = Secret::decode(response.resources[0].value.as_slice()).unwrap();
+    match secret.r#type {
+        Some(Type::ValidationContext(context)) => context,
+        other => panic!("no validation context: {other:?}"),
+    }
+}
+
+/// Lists say nothing about which bundle it is: the acknowledgement is of the same bundle again.
+#[tokio::test]
+async fn revocation_lists_are_pushed_with_the_bundle() {
+    let rig = Rig::new();
+    let running = rig.start().await;
+    let mut agent = Agent::start(&rig, &running).await;
+    agent.send(first(&["ROOTCA"])).await;
+    let without = agent.bundle().await;
+    assert_eq!(context(&without).crl, None);
+    agent.send(answer(&without, None)).await;
+    until_said(&rig, &[Said::Acknowledged(1)]).await;
+
+    rig.published
+        .revoke(Lists::These(vec![vec![1], vec![2]]), 2);
+    let with = agent.bundle().await;
+    assert_eq!(roots(&with), rig.ca.bundle());
+    assert_ne!(with.version_info, without.version_info);
+    let context = context(&with);
+    assert!(context.only_verify_leaf_cert_crl);
+    let Some(Specifier::InlineBytes(pem)) = context.crl.unwrap().specifier else {
+        panic!("not inline")
+    };
+    let pem = String::from_utf8(pem).unwrap();
+    assert_eq!(pem.matches("-----BEGIN X509 CRL-----\n").count(), 2);
+    agent.send(answer(&with, None)).await;
+    until_said(&rig, &[Said::Acknowledged(1), Said::Acknowledged(1)]).await;
+
+    // The same lists under another bundle's number: nothing is sent, and it counts.
+    rig.published.publish(rig.ca.bundle(), 2);
+    let said = [1, 1, 2].map(Said::Acknowledged);
+    until_said(&rig, &said).await;
+}
+
+/// Who would not have the lists goes on with the bundle before, and is not taken to have the one that came with them.
+#[tokio::test]
+async fn a_bundle_that_was_rejected_with_its_lists_is_not_acknowledged_by_a_later_number() {
+    let rig = Rig::new();
+    let running = rig.start().await;
+    let mut agent = Agent::start(&rig, &running).await;
+    rig.published.revoke(Lists::These(vec![vec![1]]), 2);
+    agent.send(first(&["ROOTCA"])).await;
+    let bundle = agent.bundle().await;
+    agent.send(answer(&bundle, Some("bad list"))).await;
+    until_said(&rig, &[Said::Rejected(1, "bad list".into())]).await;
+    rig.published.publish(rig.ca.bundle(), 2);
+    rig.published.revoke(Lists::These(vec![vec![3]]), 3);
+    let next = agent.bundle().await;
+    agent.send(answer(&next, None)).await;
+    let said = [Said::Rejected(1, "bad list".into()), Said::Acknowledged(2)];
+    until_said(&rig, &said).await;
+}
+
+/// Without lists that have to be there, what was revoked would be let in again: readers keep what they have.
+#[tokio::test]
+async fn there_is_no_bundle_while_lists_have_to_be_there_and_are_not() {
+    let rig = Rig::new();
+    rig.published.revoke(Lists::NotYet, 1);
+    let running = rig.start().await;
+    let mut client = client(&rig, &running).await;
+    let none = client.fetch_secrets(first(&["ROOTCA"])).await.unwrap_err();
+    assert_eq!(none.code(), Code::Unavailable);
+    let mut agent = Agent::start(&rig, &running).await;
+    agent.send(first(&["ROOTCA", "DENYLIST"])).await;
+    until("the stream has begun", || rig.published.said().len() == 1).await;
+    rig.published.revoke(Lists::These(vec![vec![1]]), 2);
+    let response = agent.bundle().await;
+    assert!(context(&response).crl.is_some(), "the first");
+    assert_eq!(deny_list(&response.resources[1]), r#"{"number":2}"#);
+}
+
+fn deny_list(resource: &Any) -> String {
+    let secret = Secret::decode(resource.value.as_slice()).unwrap();
+    assert_eq!(secret.name, "DENYLIST");
+    let Some(Type::GenericSecret(secret)) = secret.r#type else {
+        panic!("not generic")
+    };
+    let Some(Specifier::InlineBytes(json)) = secret.secret.unwrap().specifier else {
+        panic!("not inline")
+    };
+    String::from_utf8(json).unwrap()
+}
+
+/// A stream for the deny list alone has no word on the bundle, and takes none from the reader's other stream.
+#[tokio::test]
+async fn the_deny_list_is_a_secret_of_its_own() {
+    let rig = Rig::new();
+    let running = rig.start().await;
+    let mut agent = Agent::start(&rig, &running).await;
+    agent.send(first(&["DENYLIST"])).await;
+    let list = agent.bundle().await;
+    assert_eq!(deny_list(&list.resources[0]), r#"{"number":1}"#);
+    let mut acknowledged = answer(&list, None);
+    acknowledged.resource_names = vec!["DENYLIST".into()];
+    agent.send(acknowledged).await;
+    rig.published.publish(Ca::new("Next").bundle(), 2);
+    rig.published.revoke(Lists::Without, 7);
+    let list = agent.bundle().await;
+    assert_eq!(deny_list(&list.resources[0]), r#"{"number":7}"#);
+    assert!(rig.published.said().is_empty());
+}
+
+/// An answer to the last response is about all of it, so that a change of the one takes no acknowledgement of the other.
+#[tokio::test]
+async fn who_wants_both_gets_both_whenever_one_changes() {
+    let rig = Rig::new();
+    let running = rig.start().await;
+    let mut agent = Agent::start(&rig, &running).await;
+    agent.send(first(&["ROOTCA", "DENYLIST"])).await;
+    assert_eq!(agent.bundle().await.resources.len(), 2);
+    rig.published.revoke(Lists::Without, 2);
+    let both = agent.bundle().await;
+    assert_eq!(deny_list(&both.resources[1]), r#"{"number":2}"#);
+    let mut acknowledged = answer(&both, None);
+    acknowledged.resource_names.push("DENYLIST".into());
+    agent.send(acknowledged).await;
+    until_said(&rig, &[Said::Acknowledged(1)]).await;
 }
 
 #[tokio::test]

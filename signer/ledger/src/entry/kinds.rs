@@ -172,6 +172,21 @@ pub struct Revoked {
     pub ends: Option<Time>,
 }
 
+/// An identity is no longer revoked: certificates are issued for it again. Those that it had when it was revoked stay revoked.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize)]
+#[cbor(map)]
+pub struct Reinstated {
+    /// The SPIFFE ID.
+    #[n(0)]
+    pub identity: String,
+    /// Why, in words.
+    #[n(1)]
+    pub reason: String,
+    /// Who ordered it.
+    #[n(2)]
+    pub by: By,
+}
+
 /// A step in the life of a root or an issuer.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize)]
 #[cbor(map)]

@@ -8,8 +8,8 @@ mod certificate;
 mod kinds;
 
 pub use kinds::{
-    Admin, Archived, Asker, By, CaAdded, Issued, Lifecycle, ModuleTaken, Name, Refused, Restored,
-    Revoked, Subject, Takeover, TokenMade, TokenUsed,
+    Admin, Archived, Asker, By, CaAdded, Issued, Lifecycle, ModuleTaken, Name, Refused, Reinstated,
+    Restored, Revoked, Subject, Takeover, TokenMade, TokenUsed,
 };
 
 use crate::octets::Octets;
@@ -111,6 +111,7 @@ kinds! {
     10 CA_ADDED "ca-added" CaAdded,
     11 MODULE_TAKEN "module-taken" ModuleTaken,
     12 ARCHIVED "archived" Archived,
+    13 REINSTATED "reinstated" Reinstated,
 }
 
 impl Kind {

@@ -71,6 +71,15 @@ pub struct Revocation {
     pub ends: Option<Time>,
 }
 
+/// An identity whose revocation was taken back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reinstatement {
+    /// Where it is recorded.
+    pub seq: u64,
+    /// The SPIFFE ID.
+    pub identity: String,
+}
+
 /// A join token that has not ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Token {
@@ -122,6 +131,23 @@ impl Reader {
                     reason: revoked.reason,
                     by: revoked.by,
                     ends: revoked.ends,
+                });
+            }
+        })?;
+        Ok(out)
+    }
+
+    /// Every identity whose revocation was taken back, in the order in which that was.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn reinstatements(&self) -> Result<Vec<Reinstatement>, ReadError> {
+        let mut out = Vec::new();
+        self.every(&[Kind::REINSTATED], &mut |record| {
+            if let Event::Reinstated(reinstated) = record.entry.event {
+                out.push(Reinstatement {
+                    seq: record.seq,
+                    identity: reinstated.identity,
                 });
             }
         })?;

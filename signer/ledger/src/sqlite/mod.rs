@@ -27,7 +27,7 @@ pub use backup::{BackupError, restore};
 pub use connect::Durability;
 pub use cursor::{Cursor, CursorError};
 pub use error::{OpenError, ReadError};
-pub use facts::{LiveLeaf, Revocation, Token};
+pub use facts::{LiveLeaf, Reinstatement, Revocation, Token};
 pub use ledger::{Authority, Ledger, Options, Previous, Stats};
 pub use query::{About, Order, Page, Query};
 pub use reader::{Reader, Record};

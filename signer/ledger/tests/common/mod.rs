@@ -10,8 +10,8 @@ use credence_ca::{
 use credence_ledger::{
     checkpoint::{CheckpointKey, CheckpointSigner, MemorySigner},
     entry::{
-        Admin, Asker, By, Entry, Event, Issued, Lifecycle, Refused, Restored, Revoked, Subject,
-        Takeover, TokenMade, TokenUsed,
+        Admin, Asker, By, Entry, Event, Issued, Lifecycle, Refused, Reinstated, Restored, Revoked,
+        Subject, Takeover, TokenMade, TokenUsed,
     },
     octets::Digest,
     port::{Clock, Draft},
@@ -309,9 +309,10 @@ pub fn every_kind() -> Vec<Entry> {
             Restored {
                 size: 7,
                 head: Digest::of(b"head"),
-                by: uid,
+                by: uid.clone(),
             },
         ),
+        entry(11, reinstated(identity(3))),
     ]);
     all
 }
@@ -333,6 +334,14 @@ pub fn revoked(subject: Subject, ends: Option<Time>) -> Revoked {
         reason: "key compromise".into(),
         by: By::Uid(0),
         ends,
+    }
+}
+
+pub fn reinstated(identity: String) -> Reinstated {
+    Reinstated {
+        identity,
+        reason: "a new key".into(),
+        by: By::Uid(0),
     }
 }
 

@@ -84,6 +84,11 @@ pub(super) async fn handle(operator: &Operator, uid: u32, request: Request) -> A
             )),
         },
         Request::Revoke { subject, reason } => revoke(operator, uid, &subject, reason).await,
+        Request::Reinstate { identity, reason } => {
+            reinstate(operator, uid, &identity, reason).await
+        }
+        Request::RevocationLists => Ok(Answer::Pem(lists(&operator.revocation_lists()))),
+        Request::DenyList => operator.deny_list().map(Answer::Json).map_err(told),
         Request::CreateToken { identity, seconds } => {
             token(operator, uid, &identity, seconds).await
         }
@@ -180,11 +185,7 @@ async fn revoke(
     subject: &str,
     reason: String,
 ) -> Result<Answer, String> {
-    if reason.chars().count() > LONGEST_REASON || reason.chars().any(char::is_control) {
-        return Err(format!(
-            "a reason has at most {LONGEST_REASON} characters, and no control characters"
-        ));
-    }
+    check_reason(&reason)?;
     let subject = if subject.starts_with("spiffe://") {
         let id =
             SpiffeId::new(subject).map_err(|e| format!("{subject:?} is not a SPIFFE ID: {e}"))?;
@@ -196,6 +197,29 @@ async fn revoke(
     };
     operator.revoke(uid, subject, reason).await.map_err(told)?;
     Ok(Answer::Done)
+}
+
+fn check_reason(reason: &str) -> Result<(), String> {
+    if reason.chars().count() > LONGEST_REASON || reason.chars().any(char::is_control) {
+        return Err(format!(
+            "a reason has at most {LONGEST_REASON} characters, and no control characters"
+        ));
+    }
+    Ok(())
+}
+
+async fn reinstate(
+    operator: &Operator,
+    uid: u32,
+    identity: &str,
+    reason: String,
+) -> Result<Answer, String> {
+    check_reason(&reason)?;
+    let id = SpiffeId::new(identity).map_err(|e| {
+        format!("{identity:?} is not a SPIFFE ID ({e}); a certificate's own revocation is for ever")
+    })?;
+    let reinstated = operator.reinstate(uid, &id, reason).await;
+    reinstated.map(|()| Answer::Done).map_err(told)
 }
 
 /// Hexadecimal digits, in pairs, with colons or without, as openssl and `credence log` show it.
@@ -287,4 +311,9 @@ fn who(waiting: &Waiting) -> Who {
 fn pem(certificates: &[Vec<u8>]) -> String {
     let one = |der: &Vec<u8>| credence_daemon::pem::certificate(der).unwrap_or_default();
     certificates.iter().map(one).collect()
+}
+
+fn lists(lists: &[Vec<u8>]) -> String {
+    let one = |der: &Vec<u8>| credence_daemon::pem::revocation_list(der).unwrap_or_default();
+    lists.iter().map(one).collect()
 }

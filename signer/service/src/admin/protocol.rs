@@ -121,6 +121,17 @@ pub enum Request {
         /// Why.
         reason: String,
     },
+    /// Take an identity's revocation back.
+    Reinstate {
+        /// The SPIFFE ID.
+        identity: String,
+        /// Why.
+        reason: String,
+    },
+    /// The published revocation lists, PEM.
+    RevocationLists,
+    /// The filter's deny list, JSON.
+    DenyList,
     /// A join token.
     CreateToken {
         /// The SPIFFE ID that it is good for.
@@ -144,6 +155,8 @@ pub enum Answer {
     Pem(String),
     /// It is done, and this is worth knowing.
     Told(String),
+    /// JSON.
+    Json(String),
     /// A token. Shown once.
     Token {
         /// The token.

@@ -2,7 +2,8 @@
 
 use super::{Lifecycle, LifecycleError, Places, stored, thread::Thread, work::Worker};
 use crate::{
-    book::Book, clock::Shared, current::Current, publication::Publication, revocations::Revocations,
+    book::Book, clock::Shared, current::Current, lists::Lists, publication::Publication,
+    revocations::Revocations,
 };
 use credence_ca::{
     certificate::CaCertificate,
@@ -71,6 +72,8 @@ pub struct Parts {
     pub places: Arc<Places>,
     /// What is revoked.
     pub revocations: Arc<Revocations>,
+    /// The lists of it.
+    pub lists: Arc<Lists>,
     /// What is published.
     pub publication: Arc<Publication>,
     /// What holds now.

@@ -1,9 +1,8 @@
 //! Where leaves are used, and what is known there: the lifecycle's view of the fleet, shared with the door and the bundle's streams.
 
-use crate::{door::learns, serving};
+use crate::{door::learns, revocations::is_leaf, serving};
 use credence_ca::{
     lifecycle::{BundleId, CertificateId, HolderId, Holders, Leaf},
-    profile::Profile,
     serial::Serial,
     validity::Time,
 };
@@ -35,6 +34,11 @@ impl Places {
     /// A leaf is not used any more.
     pub fn revoked(&self, serial: &Serial) {
         self.lock().revoked(serial);
+    }
+
+    /// Identities were revoked: nothing waits for any leaf of them. Gives those leaves.
+    pub(crate) fn revoke_all_of(&self, is_revoked: impl Fn(&SpiffeId) -> bool) -> Vec<Leaf> {
+        self.lock().revoke_all_of(is_revoked)
     }
 
     /// Somebody said which bundle it has.
@@ -87,11 +91,8 @@ fn held(leaf: LiveLeaf) -> Option<Leaf> {
     if leaf.frontend == serving::FRONTEND {
         return None;
     }
-    let is_leaf = [Profile::Root, Profile::Issuer]
-        .iter()
-        .all(|ca| ca.name() != leaf.profile);
     let bundle = leaf.bundle.and_then(|name| name.parse().ok());
-    is_leaf.then_some(())?;
+    is_leaf(&leaf.profile).then_some(())?;
     Some(Leaf {
         holder: HolderId::of_leaf(&leaf.serial),
         serial: leaf.serial,

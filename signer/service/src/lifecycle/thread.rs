@@ -4,7 +4,7 @@ use super::{
     LifecycleError, Order, Report,
     begin::{self, Import},
     stored,
-    work::{Taken, Worker},
+    work::{Outcome, Taken, Worker},
 };
 use credence_ca::lifecycle::{
     Action, Event, Forced, Hold, IssuerCertificate, KeyPlace, Refused, RunId, Settings, Standing,
@@ -35,6 +35,8 @@ pub(super) struct Thread {
     ordered: BTreeMap<u64, By>,
     /// Something was not done: all is asked for again.
     behind: Option<String>,
+    /// An issuer waits until its list is known: it is asked for again.
+    waits: bool,
     stored: Duration,
     swept: Duration,
     looked: Duration,
@@ -59,6 +61,7 @@ impl Thread {
             reports,
             ordered: BTreeMap::new(),
             behind: None,
+            waits: false,
             stored: now,
             swept: now,
             looked: now,
@@ -126,6 +129,7 @@ impl Thread {
 
     pub(super) fn run(mut self) {
         self.worker.read_leaves();
+        self.worker.list(&self.state);
         loop {
             match self.incoming.recv_timeout(TICK) {
                 Ok(Order::Stop) | Err(RecvTimeoutError::Disconnected) => break,
@@ -198,12 +202,17 @@ impl Thread {
         }
         if self.behind.take().is_some() {
             self.perform(self.state.resume().into());
+        } else if std::mem::take(&mut self.waits) {
+            let mut actions = VecDeque::from(self.state.resume());
+            actions.retain(|action| matches!(action, Action::MakeIssuer { .. }));
+            self.perform(actions);
         }
         let now = self.now();
         if now.saturating_sub(self.swept) >= SWEEP {
             self.swept = now;
             self.worker.places().lock().forget(self.state.past());
         }
+        self.worker.list(&self.state);
     }
 
     /// The next state is on disk before anything of it is done.
@@ -242,9 +251,13 @@ impl Thread {
     fn perform(&mut self, mut actions: VecDeque<Action>) {
         while let Some(action) = actions.pop_front() {
             let outcome = self.worker.perform(&self.state, &action, &self.ordered);
-            let followed = outcome.and_then(|event| match event {
-                Some(event) => self.advance(event, &By::Itself).map(Some),
-                None => Ok(None),
+            let followed = outcome.and_then(|outcome| match outcome {
+                Outcome::Then(event) => self.advance(*event, &By::Itself).map(Some),
+                Outcome::Done => Ok(None),
+                Outcome::Later => {
+                    self.waits = true;
+                    Ok(None)
+                }
             });
             match followed {
                 Ok(more) => actions.extend(more.into_iter().flatten()),
@@ -338,7 +351,12 @@ impl Thread {
         let status = self.status();
         let report = Report {
             failing: self.behind.clone(),
-            warnings: status.warnings.iter().map(ToString::to_string).collect(),
+            warnings: status
+                .warnings
+                .iter()
+                .map(ToString::to_string)
+                .chain(self.worker.parts().lists.trouble())
+                .collect(),
             standings: standings("root", &status.roots)
                 .chain(standings("issuer", &status.issuers))
                 .collect(),

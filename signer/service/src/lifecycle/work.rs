@@ -25,6 +25,16 @@ use credence_ledger::{
 use rustls_pki_types::CertificateDer;
 use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
+/// What came of an action.
+pub(super) enum Outcome {
+    /// It is done.
+    Done,
+    /// It is done, and this follows.
+    Then(Box<Event>),
+    /// It has to wait: it is to be asked for again.
+    Later,
+}
+
 pub(super) struct Worker {
     parts: Parts,
     bundle: Option<(BundleId, Arc<Bundle>)>,
@@ -133,9 +143,7 @@ impl Worker {
             return;
         }
         let revocations = &self.parts.revocations;
-        let revoked = |leaf: &credence_ledger::sqlite::LiveLeaf| {
-            revocations.of_serial(&leaf.serial).is_some()
-        };
+        let revoked = |leaf: &credence_ledger::sqlite::LiveLeaf| revocations.learn(leaf);
         let now = self.parts.clock.time();
         let read = self
             .parts
@@ -143,7 +151,14 @@ impl Worker {
             .reader()
             .and_then(|reader| self.parts.places.read(&reader, now, &revoked));
         match read {
-            Ok(leaves) => tracing::info!(leaves, "live leaves read from the ledger"),
+            Ok(leaves) => {
+                // those that came in between, of identities that were revoked in between
+                let places = &self.parts.places;
+                let missed = places.revoke_all_of(|id| revocations.of_identity(id).is_some());
+                revocations.list_all(missed, now);
+                revocations.completed();
+                tracing::info!(leaves, "live leaves read from the ledger");
+            }
             Err(error) => {
                 tracing::error!(%error, "the ledger's live leaves cannot be read; gates stay shut");
             }
@@ -160,17 +175,40 @@ impl Worker {
         state: &State,
         action: &Action,
         ordered: &BTreeMap<u64, By>,
-    ) -> Result<Option<Event>, LifecycleError> {
+    ) -> Result<Outcome, LifecycleError> {
+        let then = |event| Outcome::Then(Box::new(event));
         match action {
-            Action::MakeRoot { order, life } => self.make_root(*order, *life).map(Some),
+            Action::MakeRoot { order, life } => self.make_root(*order, *life).map(then),
             Action::MakeIssuer { order, root, life } => {
-                self.make_issuer(*order, *root, *life).map(Some)
+                self.make_listed_issuer(state, *order, *root, *life)
             }
-            Action::Serve { bundle, roots } => self.serve(state, *bundle, roots).map(Some),
-            Action::SignWith { issuer } => self.sign_with(state, *issuer).map(|()| None),
-            Action::Record(step) => self.record(step, ordered.get(&step.number)).map(Some),
-            Action::Release { certificate } => self.release(*certificate).map(|()| None),
+            Action::Serve { bundle, roots } => self.serve(state, *bundle, roots).map(then),
+            Action::SignWith { issuer } => self.sign_with(state, *issuer).map(|()| Outcome::Done),
+            Action::Record(step) => self.record(step, ordered.get(&step.number)).map(then),
+            Action::Release { certificate } => self.release(*certificate).map(|()| Outcome::Done),
         }
+    }
+
+    /// Below the active root nothing has to be waited for but the issuer's list, where lists are out there: a verifier that has lists
+    /// and not this one refuses the issuer's leaves.
+    fn make_listed_issuer(
+        &mut self,
+        state: &State,
+        order: Order,
+        root: CertificateId,
+        life: Duration,
+    ) -> Result<Outcome, LifecycleError> {
+        let event = self.make_issuer(order, root, life)?;
+        self.list(state);
+        let Event::IssuerMade { issuer, .. } = &event else {
+            return Ok(Outcome::Then(Box::new(event)));
+        };
+        let waits =
+            root == state.active().root.id && !self.is_listed_for_long_enough(state, issuer.id);
+        Ok(match waits {
+            true => Outcome::Later,
+            false => Outcome::Then(Box::new(event)),
+        })
     }
 
     fn make_root(&mut self, order: Order, life: Duration) -> Result<Event, LifecycleError> {
@@ -259,6 +297,8 @@ impl Worker {
     }
 
     fn sign_with(&mut self, state: &State, issuer: CertificateId) -> Result<(), LifecycleError> {
+        // a list before the first leaf, where lists are out there
+        self.list(state);
         let before = self.signing.replace(issuer);
         self.renew_snapshot(state)?;
         if before != Some(issuer) {

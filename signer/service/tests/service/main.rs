@@ -9,5 +9,6 @@
 
 mod door;
 mod lifecycle;
+mod lists;
 mod rig;
 mod tokens;

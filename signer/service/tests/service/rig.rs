@@ -27,8 +27,11 @@ use credence_service::{
     current::Current,
     door::Door,
     lifecycle::{Beginning, Founder, Lifecycle, LifecycleError, Parts, Places},
+    lists::Lists,
+    operator::{Operator, Reach},
     publication::Publication,
     revocations::Revocations,
+    tokens::Tokens,
 };
 use rcgen::{CertificateParams, KeyPair};
 use spiffe::SpiffeId;
@@ -47,13 +50,14 @@ pub(crate) const LEAF: u64 = 600;
 pub(crate) const HINT: u64 = 60;
 pub(crate) const SKEW: u64 = 30;
 
-/// A clock that stands until it is turned.
+/// A clock that stands until it is turned. The second is by how much the wall clock alone is ahead.
 #[derive(Debug, Default)]
-pub(crate) struct TestClock(AtomicU64);
+pub(crate) struct TestClock(AtomicU64, AtomicU64);
 
 impl Clock for TestClock {
     fn wall(&self) -> SystemTime {
-        UNIX_EPOCH + Duration::from_secs(START) + self.steady()
+        let ahead = self.1.load(Ordering::SeqCst);
+        UNIX_EPOCH + Duration::from_secs(START + ahead) + self.steady()
     }
 
     fn steady(&self) -> Duration {
@@ -90,7 +94,9 @@ pub(crate) struct Rig {
     pub(crate) book: Arc<Book>,
     pub(crate) current: Arc<Current>,
     pub(crate) revocations: Arc<Revocations>,
-    pub(crate) lifecycle: Lifecycle,
+    pub(crate) lifecycle: Arc<Lifecycle>,
+    pub(crate) lists: Arc<Lists>,
+    pub(crate) operator: Operator,
     pub(crate) door: Door,
     places: Arc<Places>,
     _state: StateFolder,
@@ -147,7 +153,14 @@ impl Rig {
         let places = Arc::<Places>::default();
         let current = Arc::<Current>::default();
         let revocations = Arc::new(Revocations::read(&book.reader().unwrap()).unwrap());
-        let publication = Publication::new(domain().trust_domain().clone(), Arc::clone(&places));
+        let numbers = path.join("revocations.json");
+        let lists = Lists::open(numbers, Arc::clone(&revocations), shared.clone()).unwrap();
+        let lists = Arc::new(lists);
+        let publication = Publication::new(
+            domain().trust_domain().clone(),
+            Arc::clone(&places),
+            Arc::clone(&lists),
+        );
         let publication = Arc::new(publication);
         let parts = Parts {
             file,
@@ -159,19 +172,32 @@ impl Rig {
             book: Arc::clone(&book),
             places: Arc::clone(&places),
             revocations: Arc::clone(&revocations),
+            lists: Arc::clone(&lists),
             publication: Arc::clone(&publication),
             current: Arc::clone(&current),
             backdate: credence_ca::validity::BACKDATE,
             dns_templates: credence_ca::dns::DnsTemplates::default(),
             clock: shared.clone(),
         };
-        let lifecycle = Lifecycle::start(parts, settings(), None)?;
+        let lifecycle = Arc::new(Lifecycle::start(parts, settings(), None)?);
+        let reader = book.reader().unwrap();
+        let tokens = Tokens::read(Arc::clone(&book), &reader, shared.clone()).unwrap();
+        let operator = Operator::new(Reach {
+            lifecycle: Arc::clone(&lifecycle),
+            book: Arc::clone(&book),
+            revocations: Arc::clone(&revocations),
+            lists: Arc::clone(&lists),
+            tokens: Arc::new(tokens),
+            places: Arc::clone(&places),
+            current: Arc::clone(&current),
+        });
         let door = Door::new(
             Arc::clone(&current),
             Arc::clone(&book),
             Arc::clone(&places),
             Arc::clone(&revocations),
             shared,
+            64,
         );
         Ok(Self {
             folder,
@@ -180,6 +206,8 @@ impl Rig {
             current,
             revocations,
             lifecycle,
+            lists,
+            operator,
             door,
             places,
             _state: state,
@@ -217,6 +245,17 @@ impl Rig {
     /// Time passes while nobody looks.
     pub(crate) fn sleep(&self, seconds: u64) {
         self.clock.0.fetch_add(seconds, Ordering::SeqCst);
+    }
+
+    /// The wall clock jumps ahead.
+    pub(crate) fn jump(&self, seconds: u64) {
+        self.clock.1.fetch_add(seconds, Ordering::SeqCst);
+    }
+
+    /// The lifecycle has looked at everything.
+    pub(crate) async fn settle(&self) {
+        self.lifecycle.look();
+        self.lifecycle.status().await.unwrap();
     }
 
     pub(crate) async fn order(&self, event: Event) {

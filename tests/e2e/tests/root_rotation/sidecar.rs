@@ -205,6 +205,7 @@ impl Leaf {
             chain: self.chain.clone(),
             key: pem::encode(&key),
             roots: self.roots.clone(),
+            handed_on: None,
         }
     }
 }

@@ -95,6 +95,23 @@ fn answers_what_was_asked_for() {
 }
 
 #[test]
+fn a_whole_stream_sends_all_that_is_wanted_when_any_of_it_changes() {
+    let mut stream = stream().whole();
+    let names = ["ROOTCA", "default"];
+    let response = stream.on_request(first(&names), &both("a", "b")).unwrap();
+    let response = response.response.unwrap();
+    assert!(stream.wants_bundle());
+    // What is accepted, and has not changed, is not sent for itself.
+    let again = stream.on_request(ack(&response, &names), &both("a", "b"));
+    assert_eq!(again.unwrap().response, None);
+    let response = stream.on_secrets(&both("c", "b")).unwrap();
+    assert_eq!(response.resources.len(), 2);
+    let alone = stream.on_request(ack(&response, &["default"]), &both("c", "b"));
+    assert_eq!(alone.unwrap().response, None);
+    assert!(!stream.wants_bundle());
+}
+
+#[test]
 fn no_names_at_first_means_everything() {
     let secrets = both("chain", "roots");
     for asked in [&[][..], &["*"]] {

@@ -1,9 +1,9 @@
-//! One stream: the bundle goes out, what the reader makes of it comes back.
+//! One stream: the bundle and what is revoked go out, what the reader makes of it comes back.
 
-use super::refused;
+use super::{refused, shelf::Shelf};
 use crate::{
     metrics::{Metrics, Open},
-    ports::{Bundle, Bundles, Clock, Reader},
+    ports::{Bundle, Bundles, Clock, Reader, Revoked},
 };
 use credence_agent::sds::{Note, Reaction, Snapshot, Stream};
 use envoy_types::pb::envoy::service::discovery::v3::{DiscoveryRequest, DiscoveryResponse};
@@ -28,6 +28,8 @@ pub(super) struct Conversation {
     pub(super) proof: Proof,
     pub(super) stream: Stream,
     pub(super) published: watch::Receiver<Arc<Bundle>>,
+    pub(super) revoked: watch::Receiver<Arc<Revoked>>,
+    pub(super) shelf: Arc<Shelf>,
     pub(super) bundles: Arc<dyn Bundles>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) first_request: Duration,
@@ -56,21 +58,26 @@ impl Proof {
     }
 }
 
-/// The bundle as a secret.
-pub(super) fn published(bundle: &Bundle) -> Snapshot {
-    Snapshot::of_bundle(&bundle.roots)
-}
-
 /// A reader that has said who it is, and what it was sent. Its end is told, however it comes.
 struct Known {
     reader: Reader,
     bundles: Arc<dyn Bundles>,
-    sent: Option<Sent>,
+    phase: Phase,
+}
+
+enum Phase {
+    /// It never wanted the bundle: it has no word on it.
+    Elsewhere,
+    /// It wants the bundle.
+    Reading(Option<Sent>),
 }
 
 /// The bundle that was sent last.
 struct Sent {
+    /// The response's version.
     version: String,
+    /// The bundle's own, among all that was in the response.
+    content: String,
     sequence: u64,
     accepted: bool,
 }
@@ -85,7 +92,9 @@ enum End {
 
 impl Drop for Known {
     fn drop(&mut self) {
-        self.bundles.closed(&self.reader);
+        if matches!(self.phase, Phase::Reading(_)) {
+            self.bundles.closed(&self.reader);
+        }
     }
 }
 
@@ -121,8 +130,12 @@ impl Conversation {
                     self.on_request(&mut known, request)?
                 }
                 changed = self.published.changed() => {
-                    changed.map_err(|_| End::Because(Status::unavailable("the CA is shutting down; connect again")))?;
-                    self.on_bundle(&mut known)
+                    changed.map_err(|_| shutting_down())?;
+                    self.on_news(&mut known)
+                }
+                changed = self.revoked.changed() => {
+                    changed.map_err(|_| shutting_down())?;
+                    self.on_news(&mut known)
                 }
                 () = proof.over() => return Err(proof_ended()),
             };
@@ -143,19 +156,25 @@ impl Conversation {
             End::Because(Status::deadline_exceeded("no request came on this stream"))
         })?;
         let first = first.map_err(End::Because)?.ok_or(End::Gone)?;
-        let bundle = Arc::clone(&self.published.borrow_and_update());
-        let reaction = self.stream.on_request(first, &published(&bundle));
+        let (bundle, secrets) = self.newest();
+        let reaction = self.stream.on_request(first, &secrets);
         let reaction = reaction.map_err(|fault| End::Because(refused(&fault)))?;
         let mut known = Known {
             reader: self.reader(),
             bundles: Arc::clone(&self.bundles),
-            sent: None,
+            phase: Phase::Elsewhere,
         };
-        self.bundles.opened(&known.reader);
-        if let Some(response) = self.react(&mut known, reaction, &bundle) {
+        if let Some(response) = self.react(&mut known, reaction, &bundle, &secrets) {
             responses.send(Ok(response)).await.map_err(|_| End::Gone)?;
         }
         Ok(known)
+    }
+
+    fn newest(&mut self) -> (Arc<Bundle>, Snapshot) {
+        let bundle = Arc::clone(&self.published.borrow_and_update());
+        let revoked = Arc::clone(&self.revoked.borrow_and_update());
+        let secrets = self.shelf.secrets(&bundle, &revoked);
+        (bundle, secrets)
     }
 
     fn reader(&self) -> Reader {
@@ -177,13 +196,13 @@ impl Conversation {
         known: &mut Known,
         request: DiscoveryRequest,
     ) -> Result<Option<DiscoveryResponse>, End> {
-        let bundle = Arc::clone(&self.published.borrow_and_update());
-        let reaction = self.stream.on_request(request, &published(&bundle));
+        let (bundle, secrets) = self.newest();
+        let reaction = self.stream.on_request(request, &secrets);
         let reaction = reaction.map_err(|fault| {
             tracing::warn!(identity = %self.identity, reason = %fault, "a bundle stream was ended");
             End::Because(refused(&fault))
         })?;
-        Ok(self.react(known, reaction, &bundle))
+        Ok(self.react(known, reaction, &bundle, &secrets))
     }
 
     /// What the reader says is about what it was sent before; what it is sent now comes after.
@@ -192,42 +211,56 @@ impl Conversation {
         known: &mut Known,
         reaction: Reaction,
         bundle: &Bundle,
+        secrets: &Snapshot,
     ) -> Option<DiscoveryResponse> {
+        if self.stream.wants_bundle() && matches!(known.phase, Phase::Elsewhere) {
+            known.phase = Phase::Reading(None);
+            self.bundles.opened(&known.reader);
+        }
         for note in reaction.notes {
             self.hear(known, note);
         }
-        match &reaction.response {
-            Some(response) => known.remember(&response.version_info, bundle.sequence),
-            None => self.carry_over(known, bundle),
-        }
+        self.sent(known, reaction.response.as_ref(), bundle, secrets);
         reaction.response
     }
 
-    fn on_bundle(&mut self, known: &mut Known) -> Option<DiscoveryResponse> {
-        let bundle = Arc::clone(&self.published.borrow_and_update());
-        let response = self.stream.on_secrets(&published(&bundle));
-        match &response {
-            Some(response) => known.remember(&response.version_info, bundle.sequence),
-            None => self.carry_over(known, &bundle),
-        }
+    fn on_news(&mut self, known: &mut Known) -> Option<DiscoveryResponse> {
+        let (bundle, secrets) = self.newest();
+        let response = self.stream.on_secrets(&secrets);
+        self.sent(known, response.as_ref(), &bundle, &secrets);
         response
     }
 
-    /// A bundle of the same roots has a new number: nothing is sent, and who has the one has the other.
-    fn carry_over(&self, known: &mut Known, bundle: &Bundle) {
-        let version = published(bundle);
-        let Some(sent) = known
-            .sent
-            .as_mut()
-            .filter(|sent| Some(sent.version.as_str()) == version.bundle_version())
+    /// Remembers which bundle a response has. Where nothing is sent, since the roots are the same, whoever has the one bundle has the
+    /// other.
+    fn sent(
+        &self,
+        known: &mut Known,
+        response: Option<&DiscoveryResponse>,
+        bundle: &Bundle,
+        secrets: &Snapshot,
+    ) {
+        let (Phase::Reading(sent), Some(content)) = (&mut known.phase, secrets.bundle_version())
         else {
             return;
         };
-        if sent.sequence != bundle.sequence {
-            sent.sequence = bundle.sequence;
-            if sent.accepted {
-                self.bundles.acknowledged(&known.reader, bundle.sequence);
+        match (response, sent) {
+            // a stream is whole: a response to somebody who wants the bundle has it
+            (Some(response), sent) => {
+                *sent = self.stream.wants_bundle().then(|| Sent {
+                    version: response.version_info.clone(),
+                    content: content.to_owned(),
+                    sequence: bundle.sequence,
+                    accepted: false,
+                });
             }
+            (None, Some(sent)) if sent.content == content && sent.sequence != bundle.sequence => {
+                sent.sequence = bundle.sequence;
+                if sent.accepted {
+                    self.bundles.acknowledged(&known.reader, bundle.sequence);
+                }
+            }
+            (None, _) => {}
         }
     }
 
@@ -257,7 +290,7 @@ impl Conversation {
                 tracing::debug!(%identity, node, nonce, "ignored: answers an older response");
             }
             Note::Unknown { names } => {
-                tracing::warn!(%identity, node, ?names, "left out: no such secret here; there is \"ROOTCA\"");
+                tracing::warn!(%identity, node, ?names, "left out: no such secret here; there are \"ROOTCA\" and \"DENYLIST\"");
             }
         }
     }
@@ -269,25 +302,27 @@ fn proof_ended() -> End {
     ))
 }
 
+fn shutting_down() -> End {
+    End::Because(Status::unavailable(
+        "the CA is shutting down; connect again",
+    ))
+}
+
 impl Known {
-    fn remember(&mut self, version: &str, sequence: u64) {
-        self.sent = Some(Sent {
-            version: version.to_owned(),
-            sequence,
-            accepted: false,
-        });
+    fn sent(&mut self, version: &str) -> Option<&mut Sent> {
+        match &mut self.phase {
+            Phase::Elsewhere => None,
+            Phase::Reading(sent) => sent.as_mut().filter(|sent| sent.version == version),
+        }
     }
 
     fn accepted(&mut self, version: &str) -> Option<u64> {
-        let sent = self.sent.as_mut().filter(|sent| sent.version == version)?;
+        let sent = self.sent(version)?;
         sent.accepted = true;
         Some(sent.sequence)
     }
 
-    fn rejected(&self, version: &str) -> Option<u64> {
-        self.sent
-            .as_ref()
-            .filter(|sent| sent.version == version)
-            .map(|sent| sent.sequence)
+    fn rejected(&mut self, version: &str) -> Option<u64> {
+        self.sent(version).map(|sent| sent.sequence)
     }
 }

@@ -8,7 +8,8 @@ use credence_daemon::{
     health::{Part, Report, State},
     ports::{
         Applied, Attesting, BoxFuture, Bundle, Bundles, Claimed, Clock, Evidence, Figures, Health,
-        Identified, Issued, Issuing, Order, Reader, Tokens, Validator, WorkloadTokens,
+        Identified, Issued, Issuing, Lists, Order, Reader, Revoked, Tokens, Validator,
+        WorkloadTokens,
     },
     refusal::{AttestError, Refusal},
 };
@@ -248,6 +249,7 @@ pub(crate) enum Said {
 pub(crate) struct Published {
     pub(crate) now: Mutex<Option<watch::Sender<Arc<Bundle>>>>,
     readers: watch::Receiver<Arc<Bundle>>,
+    revoked: watch::Sender<Arc<Revoked>>,
     pub(crate) said: Mutex<Vec<(SpiffeId, Said)>>,
 }
 
@@ -257,8 +259,13 @@ impl Published {
         Self {
             now: Mutex::new(Some(now)),
             readers,
+            revoked: watch::channel(Arc::new(revoked(Lists::Without, 1))).0,
             said: Mutex::default(),
         }
+    }
+
+    pub(crate) fn revoke(&self, lists: Lists, number: u64) {
+        self.revoked.send_replace(Arc::new(revoked(lists, number)));
     }
 
     pub(crate) fn publish(&self, roots: Vec<Vec<u8>>, sequence: u64) {
@@ -294,7 +301,18 @@ pub(crate) fn bundle(roots: Vec<Vec<u8>>, sequence: u64) -> Bundle {
     }
 }
 
+pub(crate) fn revoked(lists: Lists, number: u64) -> Revoked {
+    Revoked {
+        lists,
+        deny_list: format!("{{\"number\":{number}}}"),
+    }
+}
+
 impl Bundles for Published {
+    fn revoked(&self) -> watch::Receiver<Arc<Revoked>> {
+        self.revoked.subscribe()
+    }
+
     fn watch(&self) -> watch::Receiver<Arc<Bundle>> {
         self.readers.clone()
     }
