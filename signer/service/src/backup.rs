@@ -8,8 +8,16 @@ use crate::{
     clock::Shared,
     lifecycle::StoreError,
 };
-use credence_ca::lifecycle::{Event, Refused, RootCertificate, RunId, World};
-use credence_host::private_file::{self, FileError};
+use credence_ca::{
+    certificate::CaCertificate,
+    lifecycle::{Event, KeyPlace, Refused, RootCertificate, RunId, State, World},
+};
+use credence_host::{
+    authorities::{Authorities, Imported},
+    custody::{Custodian, Role},
+    private_file::{self, FileError},
+    state::{StateError, StateFolder},
+};
 use credence_ledger::{
     checkpoint::{CheckpointKey, CheckpointSigner as _, KeyError, MemorySigner},
     entry::By,
@@ -70,6 +78,9 @@ pub enum BackupError {
     /// The lifecycle's state.
     #[error(transparent)]
     State(#[from] StoreError),
+    /// Roots that the backup does not know.
+    #[error(transparent)]
+    Anchors(#[from] StateError),
     /// What is told to the lifecycle.
     #[error(transparent)]
     Refused(#[from] Refused),
@@ -122,7 +133,7 @@ pub fn make_again(
     backup: &Path,
     state: &Path,
     trust_domain: &SpiffeId,
-    anchors: &[RootCertificate],
+    anchors: Vec<CaCertificate>,
     clock: &Shared,
     uid: u32,
 ) -> Result<(), BackupError> {
@@ -140,7 +151,8 @@ pub fn make_again(
     new_folder(&part)?;
     copy_all(backup, &part)?;
     restore_ledger(backup, &part, trust_domain, clock, uid)?;
-    tell_lifecycle(&part.join("lifecycle.json"), anchors, clock)?;
+    let new = tell_lifecycle(&part.join("lifecycle.json"), anchors, clock)?;
+    store(new, &part)?;
     finish(&part, state)
 }
 
@@ -177,35 +189,68 @@ fn restore_ledger(
     Ok(())
 }
 
+/// Gives the anchors that the backup does not know.
 fn tell_lifecycle(
     file: &Path,
-    anchors: &[RootCertificate],
+    anchors: Vec<CaCertificate>,
     clock: &Shared,
-) -> Result<(), BackupError> {
+) -> Result<Vec<CaCertificate>, BackupError> {
     let Some(mut state) = crate::lifecycle::load(file)? else {
-        return Ok(());
+        return Ok(Vec::new());
     };
     let mut random = [0; 16];
     getrandom::fill(&mut random).map_err(|_| BackupError::Random)?;
     let run = RunId::from_random(random);
-    let longest = state.settings().terms().longest_leaf_life;
-    let anchored = anchors.iter().map(|root| Event::ImportAnchor {
-        root: *root,
-        longest_leaf_life: longest,
-    });
-    for event in [Event::Restored].into_iter().chain(anchored) {
+    let step = |state: &State, event| {
         let world = World {
             reading: clock.reading(run),
             holders: None,
         };
-        match state.step(world, event) {
-            Ok((next, _)) => state = next,
+        state.step(world, event)
+    };
+    (state, _) = step(&state, Event::Restored)?;
+    let mut new = Vec::new();
+    for anchor in anchors {
+        let event = Event::ImportAnchor {
+            root: RootCertificate::of(&anchor, KeyPlace::Elsewhere),
+            longest_leaf_life: state.settings().terms().longest_leaf_life,
+        };
+        match step(&state, event) {
+            Ok((next, _)) => {
+                state = next;
+                new.push(anchor);
+            }
             // the backup knows this root
             Err(Refused::Known(_)) => {}
             Err(refused) => return Err(refused.into()),
         }
     }
-    Ok(crate::lifecycle::store(file, &state)?)
+    crate::lifecycle::store(file, &state)?;
+    Ok(new)
+}
+
+/// Puts certificates without keys beside the others; the others' keys are not read for that.
+fn store(anchors: Vec<CaCertificate>, part: &Path) -> Result<(), BackupError> {
+    let apart = part.join("anchors");
+    {
+        let folder = StateFolder::open(&apart)?;
+        let mut authorities = Authorities::open(&folder, &Custodian::default())?;
+        for certificate in anchors {
+            authorities.import(Imported {
+                role: Role::Root,
+                certificate,
+                above: Vec::new(),
+                key: None,
+            })?;
+        }
+    }
+    let from = apart.join("authorities");
+    for entry in fs::read_dir(&from).map_err(io_error(&from, "read"))? {
+        let entry = entry.map_err(io_error(&from, "read"))?;
+        let to = part.join("authorities").join(entry.file_name());
+        fs::rename(entry.path(), &to).map_err(io_error(&to, "written"))?;
+    }
+    fs::remove_dir_all(&apart).map_err(io_error(&apart, "removed"))
 }
 
 fn copy_all(from: &Path, to: &Path) -> Result<(), BackupError> {

@@ -37,7 +37,7 @@ use credence_host::{
 };
 use credence_ledger::{
     entry::Kind,
-    sqlite::{OpenError, ReadError, Reader},
+    sqlite::{OpenError, Query, ReadError, Reader},
 };
 use std::{future::Future, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use thiserror::Error;
@@ -246,16 +246,17 @@ fn not_a_ca(folder: &StateFolder) -> StartError {
     }
 }
 
-/// Whether anything was signed by it. One that cannot be read counts as written; that a daemon ended before it had begun does not.
+/// One that cannot be read counts as written. Who wrote it before is on record from the second opening on, also when the first start was cut short.
 fn is_written(reader: &Reader) -> bool {
-    let counts = reader.counts();
-    counts.map_or(true, |counts| {
-        let takeovers = counts
-            .get(Kind::TAKEOVER.name())
-            .copied()
-            .unwrap_or_default();
-        counts.values().sum::<u64>() > takeovers
-    })
+    let kinds = Kind::ALL.iter().filter(|kind| **kind != Kind::TAKEOVER);
+    let first = Query {
+        kinds: kinds.copied().collect(),
+        limit: 1,
+        ..Query::default()
+    };
+    reader
+        .list(&first)
+        .map_or(true, |page| !page.records.is_empty())
 }
 
 /// All that blocks.

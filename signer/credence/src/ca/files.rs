@@ -8,7 +8,7 @@ use crate::{
 };
 use credence_ca::{
     certificate::CaCertificate,
-    lifecycle::{CertificateId, KeyPlace, RootCertificate, State},
+    lifecycle::{CertificateId, State},
 };
 use credence_host::{chain::pem, private_file, state::StateError};
 use credence_service::{
@@ -149,20 +149,19 @@ pub(super) fn restore(arguments: &RestoreArguments) -> Result<(), Failure> {
         &arguments.from,
         &config.state_dir,
         &config.trust_domain,
-        &anchors,
+        anchors,
         &clock,
         uid,
     )?;
     Ok(())
 }
 
-fn anchors(path: &Path) -> Result<Vec<RootCertificate>, Failure> {
+fn anchors(path: &Path) -> Result<Vec<CaCertificate>, Failure> {
     let text = private_file::read_public(path).map_err(StateError::from)?;
     let bad = |why: String| Failure::BadInput(path.to_path_buf(), why);
     let ders = pem::certificates(&text).map_err(|e| bad(e.to_string()))?;
-    let read = ders.iter().map(|der| {
-        let certificate = CaCertificate::from_der(der).map_err(|e| bad(e.to_string()))?;
-        Ok(RootCertificate::of(&certificate, KeyPlace::Elsewhere))
-    });
+    let read = ders
+        .iter()
+        .map(|der| CaCertificate::from_der(der).map_err(|e| bad(e.to_string())));
     read.collect()
 }

@@ -42,7 +42,7 @@ The configuration file is TOML; relative paths are relative to its folder:
 
   [attestors.tokens]
   kind = \"jwt\"
-  issuer = \"https://example.org\"
+  issuer = \"https://example.org/\"
   audiences = [\"istio-ca\"]
   jwks_file = \"jwks.json\"        # or jwks_url, and ca_file
   algorithms = [\"RS256\"]

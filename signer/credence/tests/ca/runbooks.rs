@@ -129,6 +129,40 @@ async fn an_older_ledger_serves_a_newer_state() {
     ca.order(&["log", "verify", "--state", state.to_str().unwrap()]);
 }
 
+#[tokio::test]
+async fn a_restore_trusts_roots_that_the_backup_does_not_know() {
+    let mut ca = setup(HINTS).start();
+    let (state, backup) = (ca.folder().join("state"), ca.folder().join("backup"));
+    let (anchors, config) = (ca.folder().join("roots.pem"), ca.folder().join("ca.toml"));
+    ca.order(&["ca", "backup", "--to", backup.to_str().unwrap()]);
+    ca.order(&["ca", "rotate-root"]);
+    until("another root", async || {
+        (phase(&ca, "roots", 0) == "active").then_some(())
+    })
+    .await;
+    let pair = ca.certificate("shop", "web").await.unwrap();
+    // the newer one, and, as long as it retires, the one that the backup knows
+    fs::write(&anchors, ca.order(&["ca", "roots"])).unwrap();
+    ca.stop();
+    fs::rename(&state, ca.folder().join("state.broken")).unwrap();
+    ca.order(&[
+        "ca",
+        "restore",
+        "--from",
+        backup.to_str().unwrap(),
+        "--config",
+        config.to_str().unwrap(),
+        "--anchors",
+        anchors.to_str().unwrap(),
+    ]);
+    ca.start_again();
+    // Its leaf is below the newer root: others take it, and the CA, which has no record of it, does not renew it.
+    verify(&pair.chain, &ca.roots()).unwrap();
+    ca.ask(&ca.client(Some(&pair)), None).await.unwrap_err();
+    ca.certificate("shop", "web").await.unwrap();
+    ca.order(&["log", "verify", "--state", state.to_str().unwrap()]);
+}
+
 /// A series that is not there would never raise an alarm.
 #[tokio::test]
 async fn every_metric_of_the_page_is_one() {
@@ -142,27 +176,4 @@ async fn every_metric_of_the_page_is_one() {
     for name in named {
         assert!(metrics.contains(name), "{name} in\n{metrics}");
     }
-}
-
-#[tokio::test]
-async fn a_copy_of_a_stopped_ca_is_a_backup_and_opens_no_gate() {
-    let mut ca = setup(HINTS).start();
-    let roots = ca.roots();
-    ca.stop();
-    copy(ca.folder(), "state", "backup");
-    ca.start_again();
-    ca.certificate("shop", "web").await.unwrap();
-    ca.stop();
-    fs::rename(ca.folder().join("state"), ca.folder().join("broken")).unwrap();
-    copy(ca.folder(), "backup", "state");
-    ca.start_again();
-    ca.order(&["ca", "restored"]);
-    ca.order(&["ca", "rotate-root"]);
-    let status = ca.order(&["ca", "status"]);
-    assert!(
-        status.contains("waits: quiet: the state was restored from a backup"),
-        "{status}"
-    );
-    assert_eq!(ca.roots()[0], roots[0]);
-    ca.certificate("shop", "web").await.unwrap();
 }

@@ -97,7 +97,7 @@ fn what_is_wrong_is_told_with_its_place() {
             "attestors.x: name jwks_file",
         ),
         (
-            "[attestors.x]\nkind = \"jwt\"\naudiences = [\"a\"]\njwks_url = \"http://example.org\"\nidentity = \"istio\"",
+            "[attestors.x]\nkind = \"jwt\"\naudiences = [\"a\"]\njwks_url = \"http://example.org/\"\nidentity = \"istio\"",
             "attestors.x.jwks_url",
         ),
         (
