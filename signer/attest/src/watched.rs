@@ -9,6 +9,7 @@ use std::{
     os::unix::fs::MetadataExt as _,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 use thiserror::Error;
 use tokio::{fs::File, io::AsyncReadExt as _};
@@ -54,6 +55,8 @@ struct Seen<T> {
     stamp: Option<Stamp>,
     good: Option<Arc<T>>,
     fault: Option<String>,
+    /// When somebody looked who said when, by the steady clock.
+    looked: Option<Duration>,
 }
 
 impl<T> Watched<T> {
@@ -67,8 +70,32 @@ impl<T> Watched<T> {
                 stamp: None,
                 good: None,
                 fault: None,
+                looked: None,
             }),
         }
+    }
+
+    /// What stood in the file when it was last looked at, if that is not longer ago than `within`; otherwise as [`Watched::get`]. `now`
+    /// is by the steady clock. A look takes a thread of its own, which costs more than what most callers do with the content.
+    pub(crate) async fn get_lately(
+        &self,
+        now: Duration,
+        within: Duration,
+    ) -> Result<Arc<T>, FileFault> {
+        if let Some(good) = self.looked_at(now, within) {
+            return Ok(good);
+        }
+        let good = self.get().await?;
+        self.lock().looked = Some(now);
+        Ok(good)
+    }
+
+    fn looked_at(&self, now: Duration, within: Duration) -> Option<Arc<T>> {
+        let seen = self.lock();
+        let lately = seen
+            .looked
+            .is_some_and(|at| now < at.saturating_add(within));
+        seen.good.clone().filter(|_| lately)
     }
 
     /// What stands in the file now, or last stood there and could be used.
@@ -197,6 +224,33 @@ mod tests {
         assert_eq!(*file.get().await.unwrap(), 2);
         write("3");
         assert_eq!(*file.get().await.unwrap(), 3);
+    }
+
+    #[tokio::test]
+    async fn what_was_looked_at_lately_is_not_looked_at_again() {
+        const SECOND: Duration = Duration::from_secs(1);
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("number");
+        let file = Watched::new(path.clone(), 8, number);
+        let at = async |millis| {
+            let now = 7 * SECOND + Duration::from_millis(millis);
+            file.get_lately(now, SECOND)
+                .await
+                .ok()
+                .map(|number| *number)
+        };
+        assert_eq!(at(0).await, None);
+        fs::write(&path, "1").unwrap();
+        assert_eq!(at(0).await, Some(1), "nothing good is not kept");
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, "22").unwrap();
+        assert_eq!(at(999).await, Some(1));
+        assert_eq!(at(1000).await, Some(22));
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, "333").unwrap();
+        assert_eq!(at(1999).await, Some(22));
+        assert_eq!(*file.get().await.unwrap(), 333);
+        assert_eq!(at(1999).await, Some(333), "what another one read counts");
     }
 
     #[tokio::test]

@@ -63,20 +63,16 @@ impl Door {
 
     async fn grant(&self, applicant: Applicant, order: Order) -> Result<Issued, Refusal> {
         let csr = order.csr.clone();
-        let (asker, identity) = (
-            applicant.asker(order.frontend),
-            applicant.attested.identity.clone(),
-        );
-        let profile = order.profile.name().to_owned();
+        let (frontend, profile) = (order.frontend, order.profile);
         match self.issue_and_record(&applicant, order).await {
             Err(Failed::Asker { why, reason }) => {
                 let refused = Refused {
-                    asker,
-                    identity: Some(identity.to_string()),
+                    asker: applicant.asker(frontend),
+                    identity: Some(applicant.attested.identity.to_string()),
                     reason: reason.to_owned(),
                     detail: why.to_string(),
                     csr: Some(csr.into()),
-                    profile: Some(profile),
+                    profile: Some(profile.name().to_owned()),
                 };
                 self.record(refused).await?;
                 Err(why)

@@ -8,7 +8,7 @@ use crate::{
     error::{Failure, Refusal, Unavailable},
     https::{Https, HttpsError, HttpsUrl, Roots},
     port::Now,
-    watched::Watched,
+    watched::{FileFault, Watched},
 };
 use bytes::Bytes;
 use http::{Request, StatusCode, header};
@@ -18,6 +18,9 @@ use std::{
     sync::{Arc, PoisonError},
     time::Duration,
 };
+
+/// How often a file is looked at. A key that is not known is looked for at once; one that was taken out is good for so long at most.
+const FILE_LOOK: Duration = Duration::from_secs(1);
 
 /// The keys that an issuer signs tokens with.
 pub struct Keys(Source);
@@ -73,10 +76,15 @@ impl Keys {
     ) -> Result<Arc<KeySet>, Failure> {
         let set = match &self.0 {
             Source::Fixed(set) => Arc::clone(set),
-            Source::File(file) => file
-                .get()
-                .await
-                .map_err(|fault| Unavailable::File(fault.to_string()))?,
+            Source::File(file) => {
+                let unusable = |fault: FileFault| Unavailable::File(fault.to_string());
+                let lately = file.get_lately(now.steady, FILE_LOOK).await;
+                let set = lately.map_err(unusable)?;
+                if knows(&set) {
+                    return Ok(set);
+                }
+                file.get().await.map_err(unusable)?
+            }
             Source::Url(remote) => return remote.find(knows, now.steady).await,
         };
         if knows(&set) {

@@ -326,6 +326,12 @@ async fn a_file_is_read_again_when_it_changes() {
         refusal(&attestor, &signed_by("a"), now()).await,
         Refusal::UnknownKey
     );
+    write(&set(&["a"]));
+    assert_eq!(
+        refusal(&attestor, &signed_by("b"), after(1)).await,
+        Refusal::UnknownKey,
+        "a key that was taken out is good for a second at most"
+    );
 }
 
 #[tokio::test]

@@ -155,7 +155,10 @@ fn wanted(only: &[String]) -> Result<Vec<Group>> {
             rates::CASES.join(", ")
         );
     }
-    let is_wanted = |group: &Group| only.is_empty() || only.iter().any(|name| name == group.name());
+    let is_wanted = |group: &Group| {
+        let names = group.names();
+        only.is_empty() || only.iter().any(|name| names.contains(&name.as_str()))
+    };
     Ok(GROUPS.into_iter().filter(is_wanted).collect())
 }
 
