@@ -33,6 +33,8 @@ use thiserror::Error;
 
 /// What is copied besides the ledger, first what is needed by what follows.
 const FILES: &[&str] = &["ledger.key", "lifecycle.json"];
+/// What there may be besides: whether lists of what is revoked are out there, and their last number.
+const MAYBE: &[&str] = &["revocations.json"];
 const FOLDERS: &[&str] = &["authorities", "requests"];
 
 /// Why there is no backup, or nothing is restored. Nothing is left half done.
@@ -260,7 +262,8 @@ fn copy_all(from: &Path, to: &Path) -> Result<(), BackupError> {
             copy_folder(&folder, &to.join(name))?;
         }
     }
-    for name in FILES {
+    let maybe = MAYBE.iter().filter(|name| from.join(name).exists());
+    for name in FILES.iter().chain(maybe) {
         copy_file(&from.join(name), &to.join(name))?;
     }
     Ok(())

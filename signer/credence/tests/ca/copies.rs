@@ -83,6 +83,8 @@ async fn a_backup_is_whole_and_a_restore_shuts_the_gates() {
     );
     let (code, _, err) = ca.command(&["ca", "backup", "--to", backup.to_str().unwrap()]);
     assert!(code == 8 && err.contains("there already"), "{err}");
+    // Lists of what is revoked are out there: the CA that is made again has to go on with them.
+    assert!(backup.join("revocations.json").exists());
     let (roots, binary) = (ca.roots(), ca.setup.binary.clone());
     ca.certificate("shop", "later").await.unwrap();
     ca.kill();
