@@ -272,17 +272,16 @@ async fn a_bad_request_is_refused_and_recorded() {
         assert_eq!(status.code(), Code::InvalidArgument);
     }
     assert_eq!(rig.issuer.orders(), 0);
-    let recorded = rig.issuer.recorded.lock().unwrap();
-    let csrs: Vec<_> = recorded
-        .iter()
-        .map(|(_, applied, _)| applied.csr.clone())
-        .collect();
+    let csrs: Vec<_> = {
+        let recorded = rig.issuer.recorded.lock().unwrap();
+        let csrs = recorded.iter().map(|(_, applied, _)| applied.csr.clone());
+        csrs.collect()
+    };
     assert_eq!(
         csrs,
         ["", "nonsense", other.as_str()].map(|text| text.as_bytes().to_vec())
     );
     let new = good.replace("CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST");
-    drop(recorded);
     ask(&rig, &running, bearing(istio(&new), ID)).await.unwrap();
 }
 

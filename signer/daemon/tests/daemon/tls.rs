@@ -18,7 +18,7 @@ use rustls::{
     version::{TLS12, TLS13},
 };
 use rustls_pki_types::PrivateKeyDer;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use tonic::Request;
 
 #[tokio::test]
@@ -70,7 +70,7 @@ async fn a_client_certificate_that_is_not_good_ends_the_connection() {
     let rig = Rig::new();
     let running = rig.start().await;
     let stranger = Ca::new("Root").pair(&[ID], 60 * SECOND);
-    let ended = rig.ca.pair(&[ID], 0 * SECOND);
+    let ended = rig.ca.pair(&[ID], Duration::ZERO);
     rig.client_with(&running, Some(rig.ca.pair(&[ID], 60 * SECOND)))
         .call::<_, IstioResponse>(ISTIO, Request::new(istio(&Csr::p256().pem)))
         .await
