@@ -36,7 +36,7 @@ pub struct Effort {
 }
 
 impl Effort {
-    /// Ten minutes in all, half of them for filling the longest ledger.
+    /// Ten minutes in all, some of them for filling the longest ledger.
     #[must_use]
     pub fn full() -> Self {
         Self {
