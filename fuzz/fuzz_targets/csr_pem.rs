@@ -27,7 +27,11 @@ fuzz_target!(|input: (&[u8], bool)| {
     }
 });
 
+/// A block of nothing is no request.
 fn accepts_what_was_written(der: &[u8]) {
+    if der.is_empty() {
+        return;
+    }
     for ending in [LineEnding::LF, LineEnding::CRLF] {
         let text = encode_string("CERTIFICATE REQUEST", ending, der).expect("it can be written");
         if text.len() + 3 <= pem::LONGEST {
