@@ -2,7 +2,7 @@
 
 use crate::{
     clock::Shared,
-    lifecycle::{Import, Lifecycle},
+    lifecycle::{Import, Lifecycle, LifecycleError},
 };
 use credence_ca::{chain::Terms, validity::Time};
 use credence_host::{
@@ -67,24 +67,8 @@ impl ChainPlan {
     }
 
     /// Its keys are not written down here.
-    pub(crate) fn import(&self, chain: OwnChain) -> Option<Import> {
-        let OwnChain {
-            roots,
-            above,
-            issuer,
-            issuer_key,
-            root_key,
-            ..
-        } = chain;
-        let mut roots = roots.into_iter();
-        Some(Import {
-            root: roots.next()?,
-            root_key: root_key.map(|key| (key, KeyHome::Elsewhere)),
-            above,
-            issuer: Some((issuer, issuer_key, KeyHome::Elsewhere)),
-            anchors: roots.collect(),
-            others: self.others,
-        })
+    pub(crate) fn import(&self, chain: OwnChain) -> Result<Import, LifecycleError> {
+        Import::of(chain, KeyHome::Elsewhere, self.others)
     }
 }
 
@@ -126,10 +110,11 @@ pub(crate) async fn follow(
             }
             Seen::Changed(chain) => {
                 let issuer = credence_ca::lifecycle::CertificateId::of(chain.issuer.der());
-                let Some(import) = plan.import(*chain) else {
-                    continue;
+                let taken = match plan.import(*chain) {
+                    Ok(import) => lifecycle.import(import, By::Itself).await,
+                    Err(error) => Err(error),
                 };
-                match lifecycle.import(import, By::Itself).await {
+                match taken {
                     Ok(()) => {
                         tracing::warn!(%issuer, "the chain's files have changed: they are taken up");
                     }

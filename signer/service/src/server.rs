@@ -363,7 +363,7 @@ fn bring(plan: &Plan, fresh: bool) -> Result<(Option<Import>, Option<Watch>), St
     };
     let loaded = chain.load(&plan.trust_domain, plan.clock.time(), longest)?;
     let watch = Watch::new(chain.layout.clone(), chain.reading.clone(), Some(&loaded));
-    Ok((chain.import(loaded), Some(watch)))
+    Ok((Some(chain.import(loaded)?), Some(watch)))
 }
 
 async fn serve(plan: Plan, mut core: Core) -> Result<Server, StartError> {

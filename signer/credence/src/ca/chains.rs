@@ -11,9 +11,8 @@ use crate::{
 };
 use credence_ca::chain::Terms;
 use credence_host::{
-    authorities::{Authorities, KeyHome},
-    chain::OwnChain,
-    private_file::{self, FileError},
+    authorities::Authorities,
+    private_file,
     state::{StateError, StateFolder},
 };
 use credence_ledger::sqlite::Options;
@@ -28,7 +27,7 @@ use credence_service::{
     requests::Requests,
     server::StartError,
 };
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc};
 
 const DAY: u64 = 86_400;
 
@@ -143,30 +142,10 @@ fn begin_with(config: &CaConfig, chain: &str, roots: &str) -> Result<(), Failure
         settings: config.settings,
         clock: &clock,
     };
-    let import = import_of(own, home, config.longest)?;
+    let import = Import::of(own, home, config.longest).map_err(StartError::from)?;
     Lifecycle::begin(&mut founder, Beginning::Import(Box::new(import)))
         .map_err(StartError::from)?;
     drop(book);
     Requests::done(&done);
     orders::print(&warnings)
-}
-
-fn import_of(own: OwnChain, home: KeyHome, others: Duration) -> Result<Import, Failure> {
-    let OwnChain {
-        roots,
-        above,
-        issuer,
-        issuer_key,
-        ..
-    } = own;
-    let mut roots = roots.into_iter();
-    let none = || StateError::from(FileError::Missing("the root".into()));
-    Ok(Import {
-        root: roots.next().ok_or_else(none)?,
-        root_key: None,
-        above,
-        issuer: Some((issuer, issuer_key, home)),
-        anchors: roots.collect(),
-        others,
-    })
 }

@@ -11,7 +11,7 @@ use crate::{
     founding,
 };
 use credence_ca::{
-    chain::{Fault, Finding, Place, Terms},
+    chain::{Chain, Fault, Finding, Place, Terms},
     csr::OwnRequest,
     custody::{Custody as _, CustodyError},
     key::PublicKey,
@@ -67,17 +67,7 @@ pub fn import(
     roots: &[u8],
     terms: &Terms<'_>,
 ) -> Result<OwnChain, BadChain> {
-    let read = |name: &str, text| {
-        pem::certificates(text).map_err(|source| Why::Pem {
-            path: PathBuf::from(name),
-            source,
-        })
-    };
-    let (chain, roots) = (read("the chain", chain)?, read("the roots", roots)?);
-    let chain = put_together(chain, roots).ok_or(Why::Pem {
-        path: PathBuf::from("the chain"),
-        source: pem::PemError::Empty,
-    })?;
+    let chain = read(chain, roots)?;
     let public = public_key(&chain.issuer).map_err(in_issuer)?;
     let key = custodian
         .load(Role::Issuer, key_file, &public)
@@ -94,18 +84,23 @@ pub fn with_key(
     (chain, roots): (&[u8], &[u8]),
     terms: &Terms<'_>,
 ) -> Result<OwnChain, BadChain> {
-    let read = |name: &str, text| {
+    let chain = read(chain, roots)?;
+    Ok(OwnChain::check(&chain, key, None, terms)?)
+}
+
+/// PEM that was handed over, put together.
+fn read(chain: &[u8], roots: &[u8]) -> Result<Chain, Why> {
+    let certificates = |name: &str, text| {
         pem::certificates(text).map_err(|source| Why::Pem {
             path: PathBuf::from(name),
             source,
         })
     };
-    let (chain, roots) = (read("the chain", chain)?, read("the roots", roots)?);
-    let chain = put_together(chain, roots).ok_or(Why::Pem {
+    let chain = certificates("the chain", chain)?;
+    put_together(chain, certificates("the roots", roots)?).ok_or(Why::Pem {
         path: PathBuf::from("the chain"),
         source: pem::PemError::Empty,
-    })?;
-    Ok(OwnChain::check(&chain, key, None, terms)?)
+    })
 }
 
 /// What a token needs to find the key again.

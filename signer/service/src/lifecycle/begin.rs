@@ -15,6 +15,7 @@ use credence_ca::{
 };
 use credence_host::{
     authorities::{Authorities, Authorized, Imported, KeyHome},
+    chain::OwnChain,
     custody::{Custodian, Role, SigningKey},
     founding,
     signer::Signer,
@@ -41,6 +42,33 @@ pub struct Import {
     pub anchors: Vec<CaCertificate>,
     /// The longest life of a leaf that others have signed below these roots.
     pub others: Duration,
+}
+
+impl Import {
+    /// A chain that was checked, with its issuer's key and where that is kept. A root's key that came along is somebody else's to keep.
+    ///
+    /// # Errors
+    /// If it has no root.
+    pub fn of(own: OwnChain, home: KeyHome, others: Duration) -> Result<Self, LifecycleError> {
+        let OwnChain {
+            roots,
+            above,
+            issuer,
+            issuer_key,
+            root_key,
+            ..
+        } = own;
+        let mut roots = roots.into_iter();
+        let missing = || LifecycleError::Missing("a root".into());
+        Ok(Self {
+            root: roots.next().ok_or_else(missing)?,
+            root_key: root_key.map(|key| (key, KeyHome::Elsewhere)),
+            above,
+            issuer: Some((issuer, issuer_key, home)),
+            anchors: roots.collect(),
+            others,
+        })
+    }
 }
 
 /// Where a new CA gets its root and issuer from.

@@ -108,7 +108,7 @@ impl Thread {
             &terms,
         )?;
         let told = warnings(&own);
-        self.import(import_of(own, home, longest)?, by)?;
+        self.import(Import::of(own, home, longest)?, by)?;
         Requests::done(&done);
         Ok(told)
     }
@@ -132,7 +132,7 @@ impl Thread {
         let own = credence_host::chain::with_key(signing, pem, &terms)
             .map_err(crate::requests::RequestError::from)?;
         let told = warnings(&own);
-        self.import(import_of(own, KeyHome::Stored(key), longest)?, by)?;
+        self.import(Import::of(own, KeyHome::Stored(key), longest)?, by)?;
         Ok(told)
     }
 
@@ -191,26 +191,6 @@ fn plain_key(pem: &Zeroizing<String>) -> Result<SigningKey, LifecycleError> {
     let key = FileKey::from_plain_pem(pem.as_bytes());
     let key = key.map_err(|error| LifecycleError::Key(error.to_string()))?;
     Ok(SigningKey::File(key))
-}
-
-fn import_of(own: OwnChain, home: KeyHome, others: Duration) -> Result<Import, LifecycleError> {
-    let OwnChain {
-        roots,
-        above,
-        issuer,
-        issuer_key,
-        ..
-    } = own;
-    let mut roots = roots.into_iter();
-    let missing = || LifecycleError::Missing("a root".into());
-    Ok(Import {
-        root: roots.next().ok_or_else(missing)?,
-        root_key: None,
-        above,
-        issuer: Some((issuer, issuer_key, home)),
-        anchors: roots.collect(),
-        others,
-    })
 }
 
 fn warnings(own: &OwnChain) -> String {
