@@ -12,6 +12,7 @@ use crate::{
     outcome::{Attested, ProofKind, ProofRecord},
     port::{Attestor, BoxFuture, Now},
 };
+use spiffe::SpiffeId;
 use tokio::sync::Semaphore;
 
 /// How many executables are looked at at once: hashing a large one takes a core for a while.
@@ -35,10 +36,28 @@ impl PeerAttestor {
         }
     }
 
-    async fn look(&self, evidence: &Evidence) -> Result<Attested, Failure> {
-        let peer = evidence.peer.as_ref().ok_or(Failure::NoEvidence)?;
+    /// Who the process is.
+    ///
+    /// # Errors
+    /// If no entry is for it, or that cannot be told now.
+    pub async fn identify(&self, peer: &PeerCredentials) -> Result<SpiffeId, AttestError> {
+        let found = self.look_at(peer).await;
+        let identity = found.map(|(entry, _)| entry.identity.clone());
+        identity.map_err(|why| AttestError::of(&self.name, why))
+    }
+
+    async fn look_at(
+        &self,
+        peer: &PeerCredentials,
+    ) -> Result<(&Entry, Option<Executable>), Failure> {
         let executable = self.executable(peer).await?;
         let entry = self.registry.find(peer, executable.as_ref())?;
+        Ok((entry, executable))
+    }
+
+    async fn look(&self, evidence: &Evidence) -> Result<Attested, Failure> {
+        let peer = evidence.peer.as_ref().ok_or(Failure::NoEvidence)?;
+        let (entry, executable) = self.look_at(peer).await?;
         let sha256 = executable.as_ref().and_then(|found| found.sha256);
         Ok(Attested {
             identity: entry.identity.clone(),
