@@ -7,6 +7,7 @@
 
 mod agent;
 mod clock;
+pub mod files;
 mod gate;
 mod keeper;
 mod key;
