@@ -7,7 +7,7 @@ use super::{
     work::{Outcome, Taken, Worker},
 };
 use credence_ca::lifecycle::{
-    Action, Event, Forced, Hold, IssuerCertificate, KeyPlace, Refused, RunId, Settings, Standing,
+    Action, Event, Forced, Hold, IssuerCertificate, KeyPlace, Place, Refused, RunId, Settings,
     State, Status, World,
 };
 use credence_ledger::entry::By;
@@ -224,15 +224,7 @@ impl Thread {
 
     fn advance(&mut self, event: Event, by: &By) -> Result<Vec<Action>, LifecycleError> {
         let before = self.state.unrecorded().last().map_or(0, |step| step.number);
-        let (next, actions) = {
-            let places = self.worker.places();
-            let holders = places.lock();
-            let world = World {
-                reading: self.worker.clock().reading(self.run),
-                holders: places.complete().then_some(&*holders),
-            };
-            self.state.step(world, event)?
-        };
+        let (next, actions) = self.in_the_world(|world| self.state.step(world, event))?;
         let now = self.now();
         if next.must_persist(&self.state) || now.saturating_sub(self.stored) >= CLOCK {
             stored::store(self.worker.file(), &next)?;
@@ -339,28 +331,33 @@ impl Thread {
     }
 
     fn status(&self) -> Status {
+        self.in_the_world(|world| self.state.status(world))
+    }
+
+    fn in_the_world<T>(&self, ask: impl FnOnce(World<'_>) -> T) -> T {
         let places = self.worker.places();
         let holders = places.lock();
-        self.state.status(World {
+        ask(World {
             reading: self.worker.clock().reading(self.run),
             holders: places.complete().then_some(&*holders),
         })
     }
 
+    /// Made after each order and each look: the door waits for the holders' lock, so that nothing looks at all leaves here.
     fn report(&self) {
-        let status = self.status();
+        let outlook = self.in_the_world(|world| self.state.outlook(world));
         let report = Report {
             failing: self.behind.clone(),
-            warnings: status
+            warnings: outlook
                 .warnings
                 .iter()
                 .map(ToString::to_string)
                 .chain(self.worker.parts().lists.trouble())
                 .collect(),
-            standings: standings("root", &status.roots)
-                .chain(standings("issuer", &status.issuers))
+            standings: standings("root", &outlook.roots)
+                .chain(standings("issuer", &outlook.issuers))
                 .collect(),
-            bundle: self.state.bundle().id.sequence(),
+            bundle: outlook.bundle.sequence(),
         };
         self.reports.send_if_modified(|now| {
             let changed = *now != report;
@@ -372,21 +369,16 @@ impl Thread {
 
 fn standings<'a>(
     role: &'static str,
-    all: &'a [Standing],
+    all: &'a [Place],
 ) -> impl Iterator<Item = (&'static str, String, String, u64)> + 'a {
-    all.iter().filter_map(move |one| {
-        let (id, validity) = (one.id?, one.validity?);
-        Some((
-            role,
-            one.phase.to_string(),
-            id.to_string(),
-            validity.not_after.unix(),
-        ))
+    all.iter().map(move |one| {
+        let ends = one.validity.not_after.unix();
+        (role, one.phase.to_string(), one.id.to_string(), ends)
     })
 }
 
 /// A shut gate in words.
-pub(crate) fn told(hold: &Hold) -> String {
+fn told(hold: &Hold) -> String {
     format!("{}: {hold}", hold.gate())
 }
 
