@@ -16,6 +16,7 @@ pub mod sds;
 mod socket;
 mod svid;
 mod upstream;
+pub mod watch;
 
 #[cfg(test)]
 #[path = "../tests/support/ca.rs"]
