@@ -10,6 +10,7 @@ mod board;
 mod callers;
 mod clock;
 mod desk;
+pub mod files;
 mod gate;
 mod keeper;
 mod key;
@@ -25,6 +26,7 @@ mod standing;
 mod svid;
 mod upstream;
 mod view;
+pub mod watch;
 mod workload;
 
 #[cfg(test)]

@@ -11,8 +11,8 @@ pub(crate) const DENY_LIST: &str = "DENYLIST";
 /// Everything (xDS protocol, "wildcard").
 pub(crate) const WILDCARD: &str = "*";
 
-/// The longest name, in bytes: as long as a path. Longer ones are unknown, and not remembered.
-pub(super) const LONGEST: usize = 4096;
+/// The longest name, in bytes: as long as two paths. Longer ones are unknown, and not remembered.
+pub(super) const LONGEST: usize = 2 * 4096 + 16;
 
 /// Whether something of this name can be expected of any server: that it is not there yet is nothing to report.
 pub(super) fn is_expected(name: &str) -> bool {
