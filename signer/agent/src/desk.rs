@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::watch;
-use tonic::{Request, Status};
+use tonic::{Extensions, Status};
 
 use crate::callers::Callers;
 use crate::gate::Caller;
@@ -51,8 +51,8 @@ impl Desk {
     }
 
     /// Who sent a request. The gate lets nobody in who is not known; if it had, this is where it ends.
-    pub(crate) fn caller<T>(request: &Request<T>) -> Result<Caller, Status> {
-        let caller = request.extensions().get::<Caller>();
+    pub(crate) fn caller(extensions: &Extensions) -> Result<Caller, Status> {
+        let caller = extensions.get::<Caller>();
         caller.cloned().ok_or_else(no_identity)
     }
 

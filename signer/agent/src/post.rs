@@ -4,7 +4,6 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use envoy_types::pb::envoy::service::secret::v3::secret_discovery_service_server::SecretDiscoveryServiceServer;
 use tokio::net::UnixListener;
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
@@ -19,7 +18,7 @@ use crate::gate::Gate;
 use crate::plan::{Access, Limits, Socket};
 use crate::quota::Quota;
 use crate::routes::Routes;
-use crate::sds::{Catalogues, Sds, SdsService, Validation};
+use crate::sds::{Catalogues, Sds, SdsServer, Validation};
 use crate::socket::{BoundSocket, SocketError};
 use crate::standing::Standings;
 use crate::workload::{Packages, SpiffeWorkloadApiServer, WorkloadApi};
@@ -115,7 +114,7 @@ fn services(
     means: Means,
     callers: Arc<dyn Callers>,
     stopped: watch::Receiver<()>,
-) -> Routes<SecretDiscoveryServiceServer<SdsService>, SpiffeWorkloadApiServer<WorkloadApi>> {
+) -> Routes<SdsServer, SpiffeWorkloadApiServer<WorkloadApi>> {
     let desk = Arc::new(Desk::new(callers, means.standings, stopped, means.limits));
     let sds = Sds::server(Arc::clone(&desk), means.catalogues, means.validation);
     let api = WorkloadApi::new(desk, means.packages);

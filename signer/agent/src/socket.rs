@@ -16,8 +16,9 @@ use rustix::net::{
 
 /// The longest path that fits in `sockaddr_un.sun_path` with its final NUL (unix(7)).
 const LONGEST_PATH: usize = 107;
-/// How many connections may wait to be accepted.
-const BACKLOG: i32 = 64;
+/// How many connections may wait to be accepted. One more fails at once with `EAGAIN`: after a restart, all Envoys of a machine come
+/// together.
+const BACKLOG: i32 = 512;
 /// Read and write for the owner only: on Linux, write is what connect(2) asks for.
 const PRIVATE: u32 = 0o600;
 /// The same for all.

@@ -7,9 +7,10 @@ use envoy_types::pb::envoy::config::core::v3::Node;
 use envoy_types::pb::envoy::service::discovery::v3::{
     DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse,
 };
+use prost::Message;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
-use tonic::{Status, Streaming};
+use tonic::Status;
 
 use super::delta::Delta;
 use super::metadata;
@@ -17,6 +18,7 @@ use super::note::{Fault, Note, Reaction};
 use super::service::Sds;
 use super::snapshot::Snapshot;
 use super::stream::Stream;
+use super::wire::Requests;
 use crate::board::Reader;
 use crate::desk::{no_identity, shutting_down};
 use crate::gate::Caller;
@@ -26,8 +28,8 @@ use crate::view::View;
 
 /// The state of a stream.
 pub(super) trait Protocol: Send + 'static {
-    type Request: Send + 'static;
-    type Response: Send + 'static;
+    type Request: Message + Default + 'static;
+    type Response: Message + Default + 'static;
 
     fn named(&self) -> &str;
     fn take(
@@ -100,7 +102,7 @@ pub(super) struct Conversation<P: Protocol> {
     pub(super) caller: Caller,
     pub(super) view: Arc<View>,
     pub(super) stream: P,
-    pub(super) requests: Streaming<P::Request>,
+    pub(super) requests: Requests<P::Request>,
     pub(super) responses: mpsc::Sender<Result<P::Response, Status>>,
     pub(super) place: Place,
 }
@@ -153,7 +155,10 @@ impl<P: Protocol> Conversation<P> {
     }
 }
 
-async fn first<T>(requests: &mut Streaming<T>, patience: Duration) -> Result<T, End> {
+async fn first<T: Message + Default>(
+    requests: &mut Requests<T>,
+    patience: Duration,
+) -> Result<T, End> {
     match timeout(patience, requests.message()).await {
         Ok(Ok(Some(first))) => Ok(first),
         Ok(Ok(None)) => Err(End::Gone),
@@ -194,7 +199,7 @@ impl<P: Protocol> Seated<P> {
     /// client holds nothing up and skips what it was too slow for.
     async fn go_on(
         mut self,
-        mut requests: Streaming<P::Request>,
+        mut requests: Requests<P::Request>,
         responses: &mpsc::Sender<Result<P::Response, Status>>,
         mut response: Option<P::Response>,
     ) -> End {
@@ -223,7 +228,7 @@ impl<P: Protocol> Seated<P> {
     /// Waits for the next thing to happen, and looks who is there before anything comes of it.
     async fn next(
         &mut self,
-        requests: &mut Streaming<P::Request>,
+        requests: &mut Requests<P::Request>,
         responses: &mpsc::Sender<Result<P::Response, Status>>,
     ) -> Result<Option<P::Response>, End> {
         let request = tokio::select! {

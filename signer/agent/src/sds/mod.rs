@@ -13,13 +13,14 @@ mod secrets;
 mod service;
 mod snapshot;
 mod stream;
+mod wire;
 
 pub(crate) use catalogue::Catalogues;
 pub use catalogue::Validation;
 pub use elsewhere::Elsewhere;
 pub use note::{Fault, Note, Reaction};
 pub use secrets::Secret;
-pub(crate) use service::{Sds, Service as SdsService};
+pub(crate) use service::{Sds, SdsServer};
 pub use snapshot::Snapshot;
 pub use stream::Stream;
 

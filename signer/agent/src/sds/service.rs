@@ -1,16 +1,17 @@
-//! The edge that speaks gRPC: moves requests, secrets and responses between tonic and the state of each stream.
+//! The edge that speaks gRPC: moves requests, secrets and responses between HTTP/2 and the state of each stream.
 
+use std::convert::Infallible;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
-use envoy_types::pb::envoy::service::discovery::v3::{
-    DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse,
-};
-use envoy_types::pb::envoy::service::secret::v3::secret_discovery_service_server::{
-    SecretDiscoveryService, SecretDiscoveryServiceServer,
-};
+use envoy_types::pb::envoy::service::discovery::v3::{DiscoveryRequest, DiscoveryResponse};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Request, Response, Status, Streaming};
+use tonic::Status;
+use tonic::body::Body;
+use tonic::codegen::http::{Request, Response};
+use tonic::codegen::{BoxFuture, Service};
+use tonic::server::NamedService;
 
 use super::catalogue::{Catalogues, Validation};
 use super::conversation::{Conversation, Protocol, status};
@@ -18,10 +19,9 @@ use super::delta::Delta;
 use super::metadata;
 use super::note::Reaction;
 use super::stream::Stream;
+use super::wire::{Requests, response};
 use crate::board::Boards;
 use crate::desk::{Desk, no_identity};
-
-type Responses<T> = ReceiverStream<Result<T, Status>>;
 
 /// SDS on one socket.
 pub(crate) struct Sds {
@@ -36,86 +36,110 @@ impl Sds {
         desk: Arc<Desk>,
         boards: Arc<Boards<Catalogues>>,
         validation: Validation,
-    ) -> SecretDiscoveryServiceServer<Service> {
-        let message_bytes = desk.limits().message_bytes;
-        let service = Service(Arc::new(Self {
+    ) -> SdsServer {
+        SdsServer(Arc::new(Self {
             desk,
             boards,
             validation,
-        }));
-        SecretDiscoveryServiceServer::new(service).max_decoding_message_size(message_bytes)
+        }))
     }
 
     /// Begins a stream, for a caller who may have something.
     async fn begin<P: Protocol>(
-        self: &Arc<Self>,
-        request: Request<Streaming<P::Request>>,
+        self: Arc<Self>,
+        request: Request<Body>,
         stream: P,
-    ) -> Result<Response<Responses<P::Response>>, Status> {
-        let caller = Desk::caller(&request)?;
+    ) -> Result<Response<Body>, Status> {
+        let caller = Desk::caller(request.extensions())?;
         let place = self.desk.place(&caller)?;
         let view = self.desk.view(&caller).await.ok_or_else(no_identity)?;
+        let most = self.desk.limits().message_bytes;
         let (responses, outgoing) = mpsc::channel(1);
         let conversation = Conversation {
-            sds: Arc::clone(self),
+            sds: self,
             caller,
             view,
             stream,
-            requests: request.into_inner(),
+            requests: Requests::new(request.into_body(), most),
             responses,
             place,
         };
         tokio::spawn(conversation.run());
-        Ok(Response::new(ReceiverStream::new(outgoing)))
-    }
-}
-
-/// What gRPC calls.
-pub(crate) struct Service(Arc<Sds>);
-
-#[tonic::async_trait]
-impl SecretDiscoveryService for Service {
-    type DeltaSecretsStream = Responses<DeltaDiscoveryResponse>;
-    type StreamSecretsStream = Responses<DiscoveryResponse>;
-
-    async fn stream_secrets(
-        &self,
-        request: Request<Streaming<DiscoveryRequest>>,
-    ) -> Result<Response<Self::StreamSecretsStream>, Status> {
-        let desk = &self.0.desk;
-        let stream = Stream::new(desk.number(), desk.limits().names);
-        self.0.begin(request, stream).await
-    }
-
-    async fn delta_secrets(
-        &self,
-        request: Request<Streaming<DeltaDiscoveryRequest>>,
-    ) -> Result<Response<Self::DeltaSecretsStream>, Status> {
-        let desk = &self.0.desk;
-        let stream = Delta::new(desk.number(), desk.limits().names);
-        self.0.begin(request, stream).await
+        Ok(response(ReceiverStream::new(outgoing)))
     }
 
     /// What there is of what is asked for, once.
-    async fn fetch_secrets(
-        &self,
-        request: Request<DiscoveryRequest>,
-    ) -> Result<Response<DiscoveryResponse>, Status> {
-        let sds = &self.0;
-        let caller = Desk::caller(&request)?;
-        let view = sds.desk.view(&caller).await.ok_or_else(no_identity)?;
-        let request = request.into_inner();
-        let validation = metadata::validation(request.node.as_ref(), sds.validation)
+    async fn fetch(&self, request: Request<Body>) -> Result<DiscoveryResponse, Status> {
+        let caller = Desk::caller(request.extensions())?;
+        let _place = self.desk.place(&caller)?;
+        let view = self.desk.view(&caller).await.ok_or_else(no_identity)?;
+        let mut requests = Requests::new(request.into_body(), self.desk.limits().message_bytes);
+        let request: Option<DiscoveryRequest> = requests.message().await?;
+        let request = request.ok_or_else(|| Status::invalid_argument("there is no request"))?;
+        let validation = metadata::validation(request.node.as_ref(), self.validation)
             .map_err(|bad| Status::invalid_argument(bad.to_string()))?;
-        let secrets = sds.boards.reader(&view, validation).newest().snapshot;
-        let mut stream = Stream::new(sds.desk.number(), sds.desk.limits().names);
+        let secrets = self.boards.reader(&view, validation).newest().snapshot;
+        let mut stream = self.stream();
         let reaction = stream.on_request(request, &secrets);
         let Reaction { response, notes } = reaction.map_err(|fault| status(&fault))?;
-        sds.report(view.default_id(), stream.node(), notes);
+        self.report(view.default_id(), stream.node(), notes);
         let response = response.ok_or_else(|| {
             Status::unavailable("there is nothing yet of what was asked for; ask again")
         })?;
-        sds.desk.pushed(&view, Some(&response.version_info));
-        Ok(Response::new(response))
+        self.desk.pushed(&view, Some(&response.version_info));
+        Ok(response)
+    }
+
+    fn stream(&self) -> Stream {
+        Stream::new(self.desk.number(), self.desk.limits().names)
+    }
+
+    fn delta(&self) -> Delta {
+        Delta::new(self.desk.number(), self.desk.limits().names)
+    }
+
+    async fn answer(self: Arc<Self>, request: Request<Body>) -> Result<Response<Body>, Status> {
+        let method = request.uri().path().rsplit('/').next();
+        match method {
+            Some("StreamSecrets") => {
+                let stream = self.stream();
+                self.begin(request, stream).await
+            }
+            Some("DeltaSecrets") => {
+                let delta = self.delta();
+                self.begin(request, delta).await
+            }
+            Some("FetchSecrets") => {
+                let fetched = self.fetch(request).await?;
+                Ok(response(tokio_stream::once(Ok(fetched))))
+            }
+            _ => Err(Status::unimplemented("SDS has no such method")),
+        }
+    }
+}
+
+/// What HTTP/2 calls: `envoy.service.secret.v3.SecretDiscoveryService`.
+#[derive(Clone)]
+pub(crate) struct SdsServer(Arc<Sds>);
+
+impl NamedService for SdsServer {
+    const NAME: &'static str = "envoy.service.secret.v3.SecretDiscoveryService";
+}
+
+impl Service<Request<Body>> for SdsServer {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<Response<Body>, Infallible>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let sds = Arc::clone(&self.0);
+        Box::pin(async move {
+            let answered = sds.answer(request).await;
+            Ok(answered.unwrap_or_else(Status::into_http))
+        })
     }
 }

@@ -53,7 +53,7 @@ impl WorkloadApi {
         T: Clone + Send + Sync + 'static,
     {
         check_header(&request)?;
-        let caller = Desk::caller(&request)?;
+        let caller = Desk::caller(request.extensions())?;
         let place = self.desk.place(&caller)?;
         let view = self.desk.view(&caller).await.ok_or_else(no_identity)?;
         let mut reader = self.boards.reader(&view, ());
