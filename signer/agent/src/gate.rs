@@ -12,11 +12,15 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::mpsc;
 use tonic::transport::server::Connected;
 
+use crate::authority::Rewriter;
 use crate::callers::Callers;
 use crate::quota::{Full, Place, Quota};
 
 /// The pause after accept(2) failed, which is for want of file descriptors as a rule.
 const AFTER_A_FAILURE: Duration = Duration::from_millis(100);
+
+/// How many bytes are read at once.
+const PIECE: usize = 4 << 10;
 
 /// What a connection has to pass before it is served.
 pub(crate) struct Gate {
@@ -79,6 +83,8 @@ impl Gate {
         let place = self.quota.enter(peer.uid)?;
         Ok(Admitted {
             stream,
+            read: Vec::new(),
+            rewriter: Rewriter::default(),
             caller: Caller(Arc::new(peer)),
             _place: place,
         })
@@ -106,6 +112,9 @@ impl Caller {
 #[derive(Debug)]
 pub(crate) struct Admitted {
     stream: UnixStream,
+    /// What was read and is not taken yet.
+    read: Vec<u8>,
+    rewriter: Rewriter,
     caller: Caller,
     _place: Place,
 }
@@ -124,7 +133,23 @@ impl AsyncRead for Admitted {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_read(cx, buf)
+        let this = self.get_mut();
+        while this.read.is_empty() {
+            let mut piece = [0; PIECE];
+            let mut piece = ReadBuf::new(&mut piece);
+            match Pin::new(&mut this.stream).poll_read(cx, &mut piece) {
+                Poll::Ready(Ok(())) if piece.filled().is_empty() => return Poll::Ready(Ok(())),
+                Poll::Ready(Ok(())) => this.rewriter.feed(piece.filled(), &mut this.read),
+                other => return other,
+            }
+        }
+        let most = this.read.len().min(buf.remaining());
+        buf.put_slice(this.read.get(..most).unwrap_or_default());
+        this.read.drain(..most);
+        if this.read.is_empty() {
+            this.read = Vec::new();
+        }
+        Poll::Ready(Ok(()))
     }
 }
 

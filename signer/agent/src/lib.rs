@@ -6,6 +6,7 @@
 #![cfg(unix)]
 
 mod agent;
+mod authority;
 mod board;
 mod callers;
 mod clock;

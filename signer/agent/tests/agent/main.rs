@@ -8,6 +8,7 @@
     reason = "all of it is tests; clippy recognises only the functions that are marked as such"
 )]
 
+mod authority;
 #[path = "../support/ca.rs"]
 mod ca;
 mod callers;
