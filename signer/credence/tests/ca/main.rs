@@ -23,6 +23,7 @@ mod rotation;
 mod runbooks;
 mod starting;
 mod trouble;
+mod unlisted;
 
 use credence_ca_tests::daemon::Setup;
 use std::time::{Duration, Instant};
