@@ -18,7 +18,7 @@ const BUCKETS: [u64; 12] = [
 /// Why a connection ended before or without its peer's doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cut {
-    /// Too many of its address.
+    /// Too many of its address, or of its user.
     Address,
     /// The handshake took too long.
     SlowHandshake,
@@ -32,10 +32,12 @@ pub enum Cut {
     SlowRequest,
     /// As old as a connection gets.
     Age,
+    /// The process at the other end of a Unix socket cannot be held on to, or another one wrote to its connection.
+    Process,
 }
 
 impl Cut {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Address,
         Self::SlowHandshake,
         Self::Handshake,
@@ -43,6 +45,7 @@ impl Cut {
         Self::Crowd,
         Self::SlowRequest,
         Self::Age,
+        Self::Process,
     ];
 
     /// As logs and metrics have it.
@@ -56,6 +59,7 @@ impl Cut {
             Self::Crowd => "crowd",
             Self::SlowRequest => "slow_request",
             Self::Age => "age",
+            Self::Process => "process",
         }
     }
 }

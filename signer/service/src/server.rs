@@ -12,6 +12,7 @@ use crate::{
     lifecycle::{Beginning, Founder, Import, Lifecycle, LifecycleError, Parts, Places},
     lineages::Lineages,
     lists::{Lists, ListsError},
+    local::{Common, Local},
     operator::{Operator, Reach},
     plan::{BundleEndpoint, Plan, Sources},
     publication::Publication,
@@ -23,7 +24,7 @@ use credence_daemon::{
     bundle::Endpoint,
     desk::Desk,
     frontend::{BundleStreams, Dapr, Istio},
-    grpc::{Connections, Listener, Router, bind},
+    grpc::{Connections, Listener, LocalError, Router, bind},
     health,
     http::{HttpListener, Loopback, LoopbackError},
     metrics::Metrics,
@@ -102,6 +103,9 @@ pub enum StartError {
         #[source]
         source: io::Error,
     },
+    /// The Unix socket.
+    #[error(transparent)]
+    Local(#[from] LocalError),
     /// No address at all.
     #[error("gRPC has no address to be served at")]
     NowhereToListen,
@@ -446,12 +450,13 @@ async fn serve(plan: Plan, mut core: Core) -> Result<Server, StartError> {
         current: Arc::clone(&core.current),
     };
 
-    let (router, following) = router(
+    let (router, local, following) = router(
         &core,
         plan.istio,
         plan.dapr,
         Frontends {
             tokens: plan.tokens,
+            local: plan.local,
             panels: plan.panels,
             readers: plan.readers,
             limits: plan.limits,
@@ -471,6 +476,10 @@ async fn serve(plan: Plan, mut core: Core) -> Result<Server, StartError> {
         clock,
     )?);
     let connections = Connections::new(router, plan.limits.connections, metrics);
+    if let Some(local) = local {
+        let listener = local.bind(&connections)?;
+        tasks.spawn(listener.run(stopped(stopping.clone())));
+    }
     tasks.spawn(Listener::new(socket, tls, connections).run(stopped(stopping)));
     Ok(Server {
         addresses: Addresses {
@@ -532,6 +541,7 @@ fn bundle_endpoint(
 /// What the frontends are made of, besides the core.
 struct Frontends<'a> {
     tokens: Option<Arc<dyn ports::Tokens>>,
+    local: Option<crate::plan::LocalPlan>,
     panels: Box<dyn FnOnce(&Sources) -> crate::attesting::Panels + Send>,
     readers: std::collections::BTreeSet<spiffe::TrustDomain>,
     limits: crate::plan::Limits,
@@ -547,7 +557,11 @@ async fn router(
     istio: Option<crate::plan::IstioTerms>,
     dapr: Option<credence_daemon::frontend::DaprTerms>,
     with: Frontends<'_>,
-) -> (Router, impl Future<Output = ()> + Send + use<>) {
+) -> (
+    Router,
+    Option<Local>,
+    impl Future<Output = ()> + Send + use<>,
+) {
     let sources = Sources {
         issuers: Arc::clone(&core.current),
         revocations: Arc::new(revocations::Lookup(Arc::clone(&core.revocations))),
@@ -573,6 +587,9 @@ async fn router(
     let desk = Arc::new(desk);
     let bytes = with.limits.connections.message_bytes;
     let (mut router, mut services) = (Router::new(), Vec::new());
+    if istio.is_some() || with.local.is_some() {
+        services.push("istio.v1.auth.IstioCertificateService");
+    }
     if let Some(terms) = istio {
         router = router.unary(Istio::server(
             Arc::clone(&desk),
@@ -580,12 +597,21 @@ async fn router(
             terms.life,
             bytes,
         ));
-        services.push("istio.v1.auth.IstioCertificateService");
     }
     if let Some(terms) = dapr {
         router = router.unary(Dapr::server_with(Arc::clone(&desk), terms, with.tokens));
         services.push("dapr.proto.sentry.v1.CA");
     }
+    let local = with.local.map(|plan| {
+        let common = Common {
+            desk: &desk,
+            bundles: Arc::clone(&core.publication) as Arc<dyn Bundles>,
+            clock: &with.clock,
+            metrics: &metrics,
+            limits: &with.limits,
+        };
+        Local::new(plan, common)
+    });
     let streams = BundleStreams::server(
         desk,
         with.readers,
@@ -597,7 +623,9 @@ async fn router(
     services.push("envoy.service.secret.v3.SecretDiscoveryService");
     let router = router.streaming(streams, BundleStreams::<Applicant>::STREAMS);
     let (service, following) = health::grpc(with.doctor, services).await;
-    (router.streaming(service, health::STREAMS), following)
+    let local =
+        local.map(|local| local.with(|router| router.streaming(service.clone(), health::STREAMS)));
+    (router.streaming(service, health::STREAMS), local, following)
 }
 
 async fn until(work: impl Future<Output = ()> + Send, stopping: watch::Receiver<bool>) {

@@ -209,6 +209,7 @@ async fn plan(
             message_bytes: limits.connections.message_bytes,
         }),
         tokens: tokens(settings, parts),
+        local: None,
         readers: BTreeSet::new(),
         panels: Box::new(move |_| panels),
         limits,

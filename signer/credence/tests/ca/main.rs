@@ -22,6 +22,7 @@ mod rotation;
 mod runbooks;
 mod starting;
 mod trouble;
+mod unix;
 
 use credence_ca_tests::daemon::Setup;
 use std::time::{Duration, Instant};
