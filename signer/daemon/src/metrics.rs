@@ -77,6 +77,7 @@ pub struct Metrics {
     cuts: [AtomicU64; Cut::ALL.len()],
     accepted: AtomicU64,
     open: AtomicI64,
+    bound: AtomicI64,
     bundle_streams: AtomicI64,
     acknowledged: AtomicU64,
     rejected: AtomicU64,
@@ -149,6 +150,12 @@ impl Metrics {
     pub(crate) fn connection(self: &std::sync::Arc<Self>) -> Open {
         count(Some(&self.accepted));
         Open::new(self, |metrics| &metrics.open)
+    }
+
+    /// So many connections there may be.
+    pub(crate) fn bound(&self, connections: usize) {
+        self.bound
+            .store(i64::try_from(connections).unwrap_or(i64::MAX), Relaxed);
     }
 
     pub(crate) fn bundle_stream(self: &std::sync::Arc<Self>) -> Open {
@@ -228,7 +235,7 @@ impl Metrics {
         line(out, &format!("{NAME}_count"), self.took_count.load(Relaxed));
     }
 
-    fn single(&self) -> [(&'static str, &'static str, &'static str, i128); 6] {
+    fn single(&self) -> [(&'static str, &'static str, &'static str, i128); 7] {
         let counter = |value: &AtomicU64| i128::from(value.load(Relaxed));
         let gauge = |value: &AtomicI64| i128::from(value.load(Relaxed));
         [
@@ -243,6 +250,12 @@ impl Metrics {
                 "gauge",
                 "Connections open.",
                 gauge(&self.open),
+            ),
+            (
+                "credence_ca_connections_bound",
+                "gauge",
+                "Connections that there may be: fewer than configured where too few files may be open.",
+                gauge(&self.bound),
             ),
             (
                 "credence_ca_bundle_streams",

@@ -5,7 +5,7 @@ use crate::{
     cli::{CaRunArguments, LogArguments},
     clock::{Clocks, WallClock},
     config::ca::{CaConfig, EndpointConfig},
-    custodian,
+    custodian, descriptors,
     failure::Failure,
     log, signals, signing,
 };
@@ -34,10 +34,12 @@ use tracing::{info, warn};
 pub(super) fn run(arguments: &CaRunArguments, log: &LogArguments) -> Result<(), Failure> {
     log::start(log)?;
     let config = read_config(&arguments.config)?;
-    let plan = Plan {
+    let mut plan = Plan {
         new_ledger: arguments.new_ledger,
         ..plan(&config)?
     };
+    let http = 1 + usize::from(plan.bundle_endpoint.is_some());
+    descriptors::fit(&mut plan.limits, http)?;
     let signer = Arc::clone(&plan.signer);
     tokio::runtime::Runtime::new()
         .map_err(|e| Failure::Start("async runtime", e))?

@@ -12,6 +12,7 @@ mod administration;
 mod copies;
 mod crash;
 mod dapr;
+mod descriptors;
 mod intermediate;
 mod issuing;
 mod joining;

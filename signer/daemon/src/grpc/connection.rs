@@ -65,6 +65,7 @@ impl Connections {
     /// Connections to these services, within these limits.
     #[must_use]
     pub fn new(router: Router, limits: ConnectionLimits, metrics: Arc<Metrics>) -> Self {
+        metrics.bound(limits.connections);
         Self {
             router,
             limits,
