@@ -13,6 +13,7 @@ mod copies;
 mod crash;
 mod dapr;
 mod descriptors;
+mod full_disk;
 mod intermediate;
 mod issuing;
 mod joining;
