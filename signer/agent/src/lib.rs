@@ -24,5 +24,5 @@ mod testca;
 
 pub use agent::{Agent, AgentError, Limits, Workload};
 pub use clock::Clock;
-pub use socket::SocketError;
+pub use socket::{BoundSocket, SocketError, SocketFile};
 pub use upstream::{CsrDer, Issuance, Issued, Upstream, UpstreamError};

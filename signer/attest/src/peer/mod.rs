@@ -1,33 +1,65 @@
 //! Processes on the same host, by the kernel's word on the other end of a Unix socket.
 
+mod file;
 mod process;
 mod registry;
 
+pub use file::{EntryText, LONGEST_REGISTRY, RegistryFault};
 pub use process::{Executable, PeerCredentials, Process};
-pub use registry::{Entry, Registry, RegistryError};
+pub use registry::{Entry, MOST_ENTRIES, Registry, RegistryError};
 
 use crate::{
     error::{AttestError, Failure, Unavailable},
     evidence::Evidence,
     outcome::{Attested, ProofKind, ProofRecord},
     port::{Attestor, BoxFuture, Now},
+    watched::Watched,
+};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
 };
 use tokio::sync::Semaphore;
 
 /// How many executables are looked at at once: hashing a large one takes a core for a while.
 const AT_ONCE: usize = 2;
 
+/// How long a registry's file is not looked at again.
+const LOOK: Duration = Duration::from_secs(1);
+
 /// Takes the processes that a registry has an entry for.
 pub struct PeerAttestor {
     name: String,
-    registry: Registry,
+    registry: Source,
     permits: Semaphore,
+}
+
+/// Where the entries are.
+enum Source {
+    Fixed(Arc<Registry>),
+    File(Watched<Registry>),
 }
 
 impl PeerAttestor {
     /// Over these entries.
     #[must_use]
     pub fn new(name: String, registry: Registry) -> Self {
+        Self::over(name, Source::Fixed(Arc::new(registry)))
+    }
+
+    /// Over the entries of a file ([`Registry::parse`]). It is read again when it has changed, which is looked for once a
+    /// second; a bad change is logged, and the entries before it go on.
+    #[must_use]
+    pub fn file(name: String, path: PathBuf) -> Self {
+        let parse = |octets: &[u8]| Registry::parse(octets).map_err(|fault| fault.to_string());
+        Self::over(
+            name,
+            Source::File(Watched::new(path, LONGEST_REGISTRY, parse)),
+        )
+    }
+
+    fn over(name: String, registry: Source) -> Self {
         Self {
             name,
             registry,
@@ -35,10 +67,24 @@ impl PeerAttestor {
         }
     }
 
-    async fn look(&self, evidence: &Evidence) -> Result<Attested, Failure> {
+    async fn registry(&self, now: Now) -> Result<Arc<Registry>, Failure> {
+        match &self.registry {
+            Source::Fixed(registry) => Ok(Arc::clone(registry)),
+            Source::File(file) => {
+                let read = file.get_lately(now.steady, LOOK).await;
+                Ok(read.map_err(|fault| Unavailable::File(fault.to_string()))?)
+            }
+        }
+    }
+
+    async fn look(&self, evidence: &Evidence, now: Now) -> Result<Attested, Failure> {
         let peer = evidence.peer.as_ref().ok_or(Failure::NoEvidence)?;
-        let executable = self.executable(peer).await?;
-        let entry = self.registry.find(peer, executable.as_ref())?;
+        let registry = self.registry(now).await?;
+        let executable = self.executable(peer, &registry).await?;
+        let entry = registry.find(peer, executable.as_ref())?;
+        // last: whatever was found out is of the process that connected, and of what it ran then
+        peer.check()?;
+        let path = executable.as_ref().map(|found| found.path.clone());
         let sha256 = executable.as_ref().and_then(|found| found.sha256);
         Ok(Attested {
             identity: entry.identity.clone(),
@@ -47,7 +93,7 @@ impl PeerAttestor {
                 attestor: self.name.clone(),
                 kind: ProofKind::Peer,
                 issuer: None,
-                subject: Some(subject(peer, executable.as_ref())),
+                subject: Some(subject(peer, path.or_else(|| peer.path()).as_deref())),
                 audiences: Vec::new(),
                 fingerprint: sha256,
                 expires: None,
@@ -57,8 +103,12 @@ impl PeerAttestor {
     }
 
     /// Only where an entry for these credentials asks for it.
-    async fn executable(&self, peer: &PeerCredentials) -> Result<Option<Executable>, Failure> {
-        let wanted = self.registry.wants(peer);
+    async fn executable(
+        &self,
+        peer: &PeerCredentials,
+        registry: &Registry,
+    ) -> Result<Option<Executable>, Failure> {
+        let wanted = registry.wants(peer);
         if !wanted.path && !wanted.sha256 {
             return Ok(None);
         }
@@ -74,13 +124,13 @@ impl PeerAttestor {
     }
 }
 
-fn subject(peer: &PeerCredentials, executable: Option<&Executable>) -> String {
+fn subject(peer: &PeerCredentials, executable: Option<&Path>) -> String {
     let mut text = format!("uid={} gid={}", peer.uid, peer.gid);
     if let Some(process) = &peer.process {
         text.push_str(&format!(" pid={}", process.id()));
     }
     if let Some(executable) = executable {
-        text.push_str(&format!(" exe={}", executable.path.display()));
+        text.push_str(&format!(" exe={}", executable.display()));
     }
     text
 }
@@ -93,10 +143,10 @@ impl Attestor for PeerAttestor {
     fn attest<'a>(
         &'a self,
         evidence: &'a Evidence,
-        _now: Now,
+        now: Now,
     ) -> BoxFuture<'a, Result<Attested, AttestError>> {
         Box::pin(async move {
-            let found = self.look(evidence).await;
+            let found = self.look(evidence, now).await;
             found.map_err(|why| AttestError::of(&self.name, why))
         })
     }

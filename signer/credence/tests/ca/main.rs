@@ -12,6 +12,8 @@ mod administration;
 mod copies;
 mod crash;
 mod dapr;
+mod descriptors;
+mod full_disk;
 mod intermediate;
 mod issuing;
 mod joining;
@@ -23,6 +25,7 @@ mod rotation;
 mod runbooks;
 mod starting;
 mod trouble;
+mod unix;
 mod unlisted;
 
 use credence_ca_tests::daemon::Setup;
