@@ -4,22 +4,24 @@
 //! the few that speak of one connection are judged, and what they decide without the request is decided
 //! when the connection is first seen.
 
-use std::{collections::BTreeMap, convert::Infallible, net::IpAddr, ops::ControlFlow, sync::Arc};
+mod decide;
+mod finding;
+
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use spiffe::{SpiffeId, TrustDomain};
 
 use crate::{
-    decision::{Decision, Outcome, Reason, RuleRef},
+    decision::{Decision, Outcome, Reason},
     document::Document,
     domains::TrustDomains,
     fault::Faults,
     index::Index,
-    pattern::PatternSet,
-    pending::{List, Pending, Rules},
-    request::{HangsOnRequest, Once, Request, RequestFacts, Unasked},
-    rule::{Action, ConnectionCondition, Fit, RequestCondition, Rule, Subject},
+    request::{HangsOnRequest, Once, RequestFacts, Unasked},
+    rule::{Rule, Subject},
     server::{ServerDecision, ServerQuery, Servers},
 };
+use decide::{Layer, Left};
 
 /// A policy, parsed and compiled. Cloning shares it.
 #[derive(Debug, Clone)]
@@ -86,28 +88,6 @@ pub enum Narrowed {
 pub struct RequestPolicy {
     policy: Policy,
     left: Left,
-}
-
-/// What is left of the rules for one connection.
-#[derive(Debug, Clone, Default)]
-struct Left {
-    deny: List,
-    allow: List,
-    audit: List,
-}
-
-/// Which rules count.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum View {
-    /// Those that are no dry run.
-    Live,
-    All,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Layer {
-    Http,
-    Tcp,
 }
 
 impl Policy {
@@ -226,18 +206,6 @@ impl Policy {
         }
     }
 
-    fn refusal(&self, reason: Reason) -> Decision {
-        self.finish(Decision::plain(Outcome::new(reason)))
-    }
-
-    fn finish(&self, decision: Decision) -> Decision {
-        if self.0.dry_run {
-            decision.dried()
-        } else {
-            decision
-        }
-    }
-
     /// What rules are matched with, or why no rule is.
     pub(crate) fn subject(&self, connection: &Connection<'_>) -> Result<Subject, Reason> {
         let peer = match self.mode(connection.port) {
@@ -257,120 +225,16 @@ impl Policy {
         })
     }
 
-    fn left(&self, subject: &Subject, layer: Layer) -> Left {
-        let mut left = Left::default();
-        for (at, rule) in self.candidates(subject) {
-            let fit = rule.fits_connection(subject);
-            let hangs = !rule.on_request.is_empty() && layer == Layer::Http;
-            let never =
-                layer == Layer::Tcp && !rule.on_request.is_empty() && rule.action != Action::Deny;
-            if never || matches!(fit, Fit::No(_)) {
-                continue;
-            }
-            let list = match rule.action {
-                Action::Deny => &mut left.deny,
-                Action::Allow => &mut left.allow,
-                Action::Audit => &mut left.audit,
-            };
-            list.add(Pending { rule: at, fit }, rule, hangs);
-        }
-        left
+    fn refusal(&self, reason: Reason) -> Decision {
+        self.finish(Decision::plain(Outcome::new(reason)))
     }
 
-    /// The rules that could match, ascending.
-    fn candidates(&self, subject: &Subject) -> impl Iterator<Item = (u32, &Rule)> {
-        let index = &self.0.by_principal;
-        let mut found = index.others().to_vec();
-        if let Some(id) = subject.names.id() {
-            found.extend(index.matching(id));
-        }
-        found.sort_unstable();
-        found.dedup();
-        found.into_iter().filter_map(|at| {
-            let rule = self.0.rules.get(usize::try_from(at).ok()?)?;
-            Some((at, rule))
-        })
-    }
-
-    fn decide<R: Request>(&self, left: &Left, request: &mut R) -> Result<Decision, R::Error> {
-        let live = self.outcome(left, View::Live, request)?;
-        let mut would = None;
-        if self.0.has_dry_rules {
-            let all = self.outcome(left, View::All, request)?;
-            would = (all.is_allowed() != live.is_allowed()).then(|| Box::new(all));
-        }
-        let audited = self.audited(left, request)?;
-        Ok(self.finish(Decision {
-            live,
-            would,
-            audited,
-        }))
-    }
-
-    fn outcome<R: Request>(
-        &self,
-        left: &Left,
-        view: View,
-        request: &mut R,
-    ) -> Result<Outcome, R::Error> {
-        let counts = |rule: &Rule| view == View::All || !rule.dry_run;
-        let denied = left
-            .deny
-            .visit(&self.with_index(), request, |at, rule, fit| match fit {
-                Fit::Yes if counts(rule) => ControlFlow::Break(by_rule(Reason::DenyRule, at, rule)),
-                Fit::Unknown(reason) if counts(rule) => ControlFlow::Break(Outcome::new(reason)),
-                _ => ControlFlow::Continue(()),
-            })?;
-        if let Some(denied) = denied {
-            return Ok(denied);
-        }
-        let mut unknown = None;
-        let allowed = left
-            .allow
-            .visit(&self.with_index(), request, |at, rule, fit| {
-                match fit {
-                    Fit::Yes if counts(rule) => {
-                        return ControlFlow::Break(by_rule(Reason::AllowRule, at, rule));
-                    }
-                    Fit::Unknown(reason) if counts(rule) => {
-                        unknown.get_or_insert(reason);
-                    }
-                    _ => {}
-                }
-                ControlFlow::Continue(())
-            })?;
-        let default = if self.0.allow_by_default {
-            Reason::AllowDefault
+    fn finish(&self, decision: Decision) -> Decision {
+        if self.0.dry_run {
+            decision.dried()
         } else {
-            Reason::NoRule
-        };
-        Ok(allowed.unwrap_or_else(|| Outcome::new(unknown.unwrap_or(default))))
-    }
-
-    fn audited<R: Request>(&self, left: &Left, request: &mut R) -> Result<Vec<RuleRef>, R::Error> {
-        let mut audited = Vec::new();
-        left.audit
-            .visit(&self.with_index(), request, |at, rule, fit| {
-                if fit == Fit::Yes {
-                    audited.push(RuleRef::new(at, &rule.name));
-                }
-                ControlFlow::<Infallible>::Continue(())
-            })?;
-        Ok(audited)
-    }
-
-    fn with_index(&self) -> Rules<'_> {
-        Rules {
-            all: &self.0.rules,
-            by_path: &self.0.by_path,
+            decision
         }
-    }
-}
-
-fn by_rule(reason: Reason, at: usize, rule: &Rule) -> Outcome {
-    Outcome {
-        reason,
-        rule: Some(RuleRef::new(at, &rule.name)),
     }
 }
 
@@ -394,41 +258,5 @@ impl RequestPolicy {
     /// If a fact that the decision hangs on cannot be read.
     pub fn decide<F: RequestFacts>(&self, facts: &mut F) -> Result<Decision, F::Error> {
         self.policy.decide(&self.left, &mut Once::new(facts))
-    }
-}
-
-impl Rule {
-    fn principals(&self) -> Option<&PatternSet> {
-        self.on_connection
-            .iter()
-            .find_map(|condition| match condition {
-                ConnectionCondition::Principals(of) => of.only.as_ref(),
-                _ => None,
-            })
-    }
-
-    fn paths(&self) -> Option<&PatternSet> {
-        self.on_request
-            .iter()
-            .find_map(|condition| match condition {
-                RequestCondition::Paths(of) => of.only.as_ref(),
-                _ => None,
-            })
-    }
-
-    pub(crate) fn has_path_keys(&self) -> bool {
-        self.paths().is_some_and(|paths| paths.keys().is_some())
-    }
-
-    fn needs_port(&self) -> bool {
-        let needs =
-            |condition: &ConnectionCondition| matches!(condition, ConnectionCondition::Ports(_));
-        self.on_connection.iter().any(needs)
-    }
-
-    fn needs_source(&self) -> bool {
-        let needs =
-            |condition: &ConnectionCondition| matches!(condition, ConnectionCondition::IpBlocks(_));
-        self.on_connection.iter().any(needs)
     }
 }

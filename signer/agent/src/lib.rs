@@ -7,6 +7,7 @@
 
 mod agent;
 mod clock;
+pub mod files;
 mod gate;
 mod keeper;
 mod key;
@@ -15,6 +16,7 @@ pub mod sds;
 mod socket;
 mod svid;
 mod upstream;
+pub mod watch;
 
 #[cfg(test)]
 #[path = "../tests/support/ca.rs"]

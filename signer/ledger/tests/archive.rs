@@ -188,7 +188,9 @@ fn what_still_counts_is_found_after_archiving() {
 fn lineage(reader: &Reader, number: u64) -> Option<Time> {
     let issued = issued(number);
     let certificate = Digest::of(&issued.certificate().unwrap());
-    reader.lineage_of(&issued.serial, &certificate).unwrap()
+    reader
+        .lineage_of(&issued.serial, &certificate, issued.not_after)
+        .unwrap()
 }
 
 /// The rows of what was archived are removed little by little.

@@ -10,8 +10,9 @@
 mod common;
 
 use common::{
-    DOMAIN, TestClock, asker, at, authority, beginning, entry, every_kind, filled, identity, issue,
-    issued, issued_to, keys, open, options, refused, revoked, serial, verify,
+    DOMAIN, RealClock, TestClock, asker, at, authority, beginning, entry, every_kind, filled,
+    identity, issue, issued, issued_to, keys, open, options, refused, revoked, serial, until,
+    verify,
 };
 use credence_ledger::{
     chain::{Head, Origin},
@@ -99,6 +100,46 @@ async fn what_waits_together_is_written_together() {
         "{}",
         ledger.stats().batches()
     );
+}
+
+#[tokio::test]
+async fn what_comes_soon_after_goes_along_where_others_append_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ledger.db");
+    let gathering = Options {
+        gather: Duration::from_secs(1),
+        lock_wait: Duration::from_secs(60),
+        ..options()
+    };
+    let ledger = Ledger::open(&path, &gathering, authority(RealClock::boxed())).unwrap();
+    let holder = rusqlite::Connection::open(ledger.path()).unwrap();
+    holder.execute_batch("BEGIN IMMEDIATE").unwrap();
+    // The first is alone, and is begun at once; the second waits behind it.
+    let first = ledger.append(vec![issue(1)]);
+    until("the writer has the first", || ledger.stats().begun() == 1);
+    let second = ledger.append(vec![issue(2)]);
+    holder.execute_batch("ROLLBACK").unwrap();
+    first.await.unwrap();
+    let third = ledger.append(vec![issue(3)]);
+    second.await.unwrap();
+    third.await.unwrap();
+    assert_eq!(ledger.stats().batches(), 2);
+}
+
+#[tokio::test]
+async fn who_appends_alone_does_not_wait() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ledger.db");
+    let for_ever = Options {
+        gather: Duration::from_secs(100_000),
+        ..options()
+    };
+    let ledger = Ledger::open(&path, &for_ever, authority(RealClock::boxed())).unwrap();
+    for number in 1..=5 {
+        let receipt = ledger.append(vec![issue(number)]).await.unwrap();
+        assert_eq!(receipt.first, number);
+    }
+    assert_eq!(ledger.stats().batches(), 5);
 }
 
 #[test]

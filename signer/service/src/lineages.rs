@@ -33,14 +33,19 @@ impl Lineages {
 }
 
 impl Inner {
-    fn began(&self, serial: &Serial, sha256: &Digest) -> Result<Option<Time>, ReadError> {
+    fn began(
+        &self,
+        serial: &Serial,
+        sha256: &Digest,
+        not_after: Time,
+    ) -> Result<Option<Time>, ReadError> {
         let kept = self
             .readers
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .pop();
         let reader = kept.map_or_else(|| self.book.reader(), Ok)?;
-        let found = reader.lineage_of(serial, sha256)?;
+        let found = reader.lineage_of(serial, sha256, not_after)?;
         let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
         if readers.len() < KEPT {
             readers.push(reader);
@@ -52,9 +57,10 @@ impl Inner {
 impl credence_attest::svid::Lineages for Lineages {
     fn began<'a>(&'a self, presented: &'a Presented) -> BoxFuture<'a, Answer<Option<Time>>> {
         let (inner, serial) = (Arc::clone(&self.0), presented.serial.clone());
-        let sha256 = Digest(presented.sha256);
+        let (sha256, not_after) = (Digest(presented.sha256), presented.not_after);
         Box::pin(async move {
-            let asked = tokio::task::spawn_blocking(move || inner.began(&serial, &sha256));
+            let asked =
+                tokio::task::spawn_blocking(move || inner.began(&serial, &sha256, not_after));
             let told = |why: String| Unavailable::Store(why);
             let answer = asked.await.map_err(|why| told(why.to_string()))?;
             answer.map_err(|why| told(why.to_string()))

@@ -55,6 +55,14 @@ pub(super) fn activation(view: View<'_>, next: &NextRoot) -> Vec<Hold> {
     ])
 }
 
+/// What of that is only time.
+pub(super) fn activation_in_time(view: View<'_>, next: &NextRoot) -> Vec<Hold> {
+    if next.coming().is_none() {
+        return Vec::new();
+    }
+    gathered([clock(view), quiet(view), refresh_hints(view, next)])
+}
+
 /// What holds up the next issuer below the active root. Those who verify need to learn nothing: an issuer comes with its leaves.
 pub(super) fn succession(view: View<'_>, validity: Validity) -> Vec<Hold> {
     gathered([
@@ -149,9 +157,12 @@ fn leaves_known(view: View<'_>) -> Option<Hold> {
     view.holders.is_none().then_some(Hold::LeavesUnknown)
 }
 
-/// Nobody has a bundle of a history that this state knows nothing of.
+/// Nobody has a bundle of a history that this state knows nothing of. Leaves are only looked at if somebody may.
 pub(super) fn lost_history(view: View<'_>) -> Option<Hold> {
     let newest = view.state.bundle().id.sequence();
+    if view.holders?.newest_at_most() <= newest {
+        return None;
+    }
     let waiting = live(view).filter_map(|(holder, leaf, knows)| match knows {
         Knows::Bundle(bundle) if bundle.sequence() > newest => {
             Some(waiting(holder, leaf, Lack::Unknown(bundle)))

@@ -127,6 +127,10 @@ pub(super) enum Knows {
 pub struct Holders {
     holders: BTreeMap<HolderId, Holder>,
     order: u64,
+    /// How many leaves they have.
+    leaves: usize,
+    /// No word is of a bundle with a higher sequence number than this.
+    newest: u64,
 }
 
 impl Holders {
@@ -144,6 +148,10 @@ impl Holders {
         if holder.leaves.iter().any(|held| held.serial == leaf.serial) {
             return;
         }
+        self.leaves += 1;
+        if let Learns::InAnswers(bundle) = leaf.learns {
+            self.newest = self.newest.max(bundle.sequence());
+        }
         holder.leaves.push(Held {
             serial: leaf.serial,
             identity: leaf.identity,
@@ -158,6 +166,9 @@ impl Holders {
     /// bundle than one before: a machine that was set back to an old image says so by this.
     pub fn has(&mut self, holder: &HolderId, bundle: Option<BundleId>) {
         let order = self.next();
+        self.newest = self
+            .newest
+            .max(bundle.map_or(0, |bundle| bundle.sequence()));
         let holder = self.holders.entry(holder.clone()).or_default();
         holder.word = Some(Word { bundle, order });
         holder.connected = true;
@@ -173,7 +184,7 @@ impl Holders {
     /// A leaf was revoked: whoever uses it is refused, so that nothing has to wait for it.
     pub fn revoked(&mut self, serial: &Serial) {
         for holder in self.holders.values_mut() {
-            holder.leaves.retain(|leaf| leaf.serial != *serial);
+            self.leaves -= holder.drop_leaf(serial);
         }
     }
 
@@ -181,7 +192,7 @@ impl Holders {
     /// this happens to each.
     pub fn kept_back(&mut self, holder: &HolderId, serial: &Serial) {
         if let Some(holder) = self.holders.get_mut(holder) {
-            holder.leaves.retain(|leaf| leaf.serial != *serial);
+            self.leaves -= holder.drop_leaf(serial);
         }
     }
 
@@ -201,25 +212,35 @@ impl Holders {
                 not_after: leaf.not_after,
             }));
         }
+        self.leaves -= revoked.len();
         revoked
     }
 
     /// Forgets leaves that ended before `time`, which has surely come for everybody ([`super::State::past`]), and holders
     /// that are not connected and have none.
     pub fn forget(&mut self, time: Time) {
+        let (mut leaves, mut newest) = (0, 0);
         self.holders.retain(|_, holder| {
             holder.leaves.retain(|leaf| leaf.not_after >= time);
-            holder.connected || !holder.leaves.is_empty()
+            let kept = holder.connected || !holder.leaves.is_empty();
+            if kept {
+                leaves += holder.leaves.len();
+                newest = newest.max(holder.newest());
+            }
+            kept
         });
+        (self.leaves, self.newest) = (leaves, newest);
     }
 
     /// How many leaves are remembered.
     #[must_use]
     pub fn leaves(&self) -> usize {
-        self.holders
-            .values()
-            .map(|holder| holder.leaves.len())
-            .sum()
+        self.leaves
+    }
+
+    /// No holder has a bundle with a higher sequence number; perhaps none has one as high any more.
+    pub(super) fn newest_at_most(&self) -> u64 {
+        self.newest
     }
 
     fn next(&mut self) -> u64 {
@@ -229,6 +250,8 @@ impl Holders {
 
     /// Each leaf that has not ended before `time`, with its holder and what is known there.
     pub(super) fn live(&self, time: Time) -> impl Iterator<Item = (&HolderId, &Held, Knows)> {
+        #[cfg(test)]
+        walks::another();
         self.holders.iter().flat_map(move |(id, holder)| {
             let live = holder.leaves.iter().filter(move |l| l.not_after >= time);
             live.map(move |leaf| (id, leaf, holder.knows(leaf)))
@@ -237,6 +260,23 @@ impl Holders {
 }
 
 impl Holder {
+    /// Gives how many it was.
+    fn drop_leaf(&mut self, serial: &Serial) -> usize {
+        let before = self.leaves.len();
+        self.leaves.retain(|leaf| leaf.serial != *serial);
+        before - self.leaves.len()
+    }
+
+    fn newest(&self) -> u64 {
+        let answered = self.leaves.iter().filter_map(|leaf| match leaf.learns {
+            Learns::InAnswers(bundle) => Some(bundle),
+            Learns::OnStream | Learns::AtStart => None,
+        });
+        let said = self.word.and_then(|word| word.bundle);
+        let all = answered.chain(said).map(|bundle| bundle.sequence());
+        all.max().unwrap_or_default()
+    }
+
     fn knows(&self, leaf: &Held) -> Knows {
         let said = |word: &Word| word.bundle.map_or(Knows::Nothing, Knows::Bundle);
         match (leaf.learns, &self.word) {
@@ -246,6 +286,24 @@ impl Holder {
             (Learns::OnStream, Some(word)) => said(word),
             (Learns::OnStream, None) => Knows::Nothing,
         }
+    }
+}
+
+/// How often every live leaf was looked at.
+#[cfg(test)]
+pub(super) mod walks {
+    use std::cell::Cell;
+
+    thread_local!(static WALKS: Cell<usize> = const { Cell::new(0) });
+
+    pub(super) fn another() {
+        WALKS.set(WALKS.get() + 1);
+    }
+
+    pub(in super::super) fn during<T>(work: impl FnOnce() -> T) -> (T, usize) {
+        let before = WALKS.get();
+        let done = work();
+        (done, WALKS.get() - before)
     }
 }
 

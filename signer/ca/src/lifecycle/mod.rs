@@ -25,8 +25,8 @@
 //!
 //! What it asks of whoever drives it:
 //!
-//! - **A [`Event::Tick`] every few seconds**, and at once when a holder said something that may open a gate. While a step is under
-//!   way a tick looks at every live leaf.
+//! - **A [`Event::Tick`] every few seconds**, and at once when a holder said something that may open a gate. While a gate is
+//!   waited for, and then only, a tick looks at every live leaf.
 //! - **[`Holders`] is complete**: each leaf is told to it before the answer leaves, the CA's own serving certificates too, and a
 //!   holder is one place where trust is kept ([`HolderId`]).
 //! - **Actions are done in order, and soon**: within a refresh hint, or leaves are signed by an issuer whose root is about to go. An action that
@@ -44,6 +44,7 @@ mod hold;
 mod holders;
 mod id;
 mod import;
+mod outlook;
 mod resume;
 mod settings;
 mod state;
@@ -62,6 +63,7 @@ pub use gate::REFRESH_HINTS;
 pub use hold::{Crowd, Hold, Lack, NAMED, QuietWhy, Waiting};
 pub use holders::{HolderError, HolderId, Holders, LONGEST_NAME, Leaf, Learns};
 pub use id::{BundleId, CertificateId, IdError};
+pub use outlook::{Outlook, Place};
 pub use settings::{RootSchedule, Settings, SettingsError, Terms};
 pub use state::{
     MOST_BUNDLES, MOST_RESTARTED, MOST_RETIRED, MOST_ROOTS, MOST_UNRECORDED, MOST_VERIFIERS, State,

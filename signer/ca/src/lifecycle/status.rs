@@ -2,7 +2,7 @@
 //! about.
 
 use super::{
-    authority::{Coming, KeyPlace, NextIssuer, NextRoot, Phase},
+    authority::{Coming, IssuerCertificate, KeyPlace, NextIssuer, NextRoot, Phase, Retiring},
     clock::Jump,
     event::World,
     gate::{self, REFRESH_HINTS, View},
@@ -86,20 +86,49 @@ impl State {
     /// Everything at one moment.
     #[must_use]
     pub fn status(&self, world: World<'_>) -> Status {
-        let mut now = self.clone();
-        now.watch = now.watch.read(world.reading, now.patience());
-        let view = View {
-            state: &now,
-            holders: world.holders,
-        };
+        let now = self.at(world);
+        let view = now.view(world.holders);
+        let ask = |gate: Gate<'_>| gate.holds(view);
         Status {
             bundle: now.bundle.id,
-            roots: roots(view),
-            issuers: issuers(view),
+            roots: roots(&now, &ask),
+            issuers: issuers(&now, &ask),
             warnings: warnings(view),
         }
     }
+
+    pub(super) fn at(&self, world: World<'_>) -> Self {
+        let mut now = self.clone();
+        now.watch = now.watch.read(world.reading, now.patience());
+        now
+    }
 }
+
+/// What a next phase waits for.
+pub(super) enum Gate<'a> {
+    Distribution(&'a Coming),
+    Activation(&'a NextRoot),
+    Retirement(&'a Retiring),
+    Succession(IssuerCertificate),
+    IssuerRetirement(IssuerCertificate),
+}
+
+impl Gate<'_> {
+    fn holds(&self, view: View<'_>) -> Vec<Hold> {
+        match self {
+            Self::Distribution(coming) => gate::distribution(view, coming),
+            Self::Activation(next) => gate::activation(view, next),
+            Self::Retirement(retiring) => gate::retirement(view, retiring),
+            Self::Succession(issuer) => gate::succession(view, issuer.validity),
+            Self::IssuerRetirement(issuer) => {
+                gate::issuer_retirement(view, issuer.id, issuer.ends())
+            }
+        }
+    }
+}
+
+/// Says who holds a gate up; or does not ask, since that means to look at every live leaf.
+pub(super) type Ask<'a> = &'a dyn Fn(Gate<'_>) -> Vec<Hold>;
 
 fn standing(id: CertificateId, phase: Phase, validity: Validity, holds: Vec<Hold>) -> Standing {
     Standing {
@@ -117,13 +146,12 @@ const WANTED: Standing = Standing {
     holds: Vec::new(),
 };
 
-fn roots(view: View<'_>) -> Vec<Standing> {
-    let state = view.state;
+pub(super) fn roots(state: &State, ask: Ask<'_>) -> Vec<Standing> {
     let next = state.next_root.as_ref().map(|next| {
         let (phase, holds) = match next {
             NextRoot::Wanted(_) => return WANTED,
-            NextRoot::Prepared(coming) => (Phase::Prepared, gate::distribution(view, coming)),
-            NextRoot::Distributing(_) => (Phase::Distributing, gate::activation(view, next)),
+            NextRoot::Prepared(coming) => (Phase::Prepared, ask(Gate::Distribution(coming))),
+            NextRoot::Distributing(_) => (Phase::Distributing, ask(Gate::Activation(next))),
         };
         next.coming().map_or(WANTED, |Coming { root, .. }| {
             standing(root.id, phase, root.validity, holds)
@@ -132,7 +160,7 @@ fn roots(view: View<'_>) -> Vec<Standing> {
     let active = state.active.root;
     let active = standing(active.id, Phase::Active, active.validity, Vec::new());
     let retiring = state.retiring.iter().map(|retiring| {
-        let (root, holds) = (retiring.root, gate::retirement(view, retiring));
+        let (root, holds) = (retiring.root, ask(Gate::Retirement(retiring)));
         standing(root.id, Phase::Retiring, root.validity, holds)
     });
     let over = state.retired_roots.iter();
@@ -144,12 +172,11 @@ fn roots(view: View<'_>) -> Vec<Standing> {
         .collect()
 }
 
-fn issuers(view: View<'_>) -> Vec<Standing> {
-    let state = view.state;
+pub(super) fn issuers(state: &State, ask: Ask<'_>) -> Vec<Standing> {
     let next = |next: NextIssuer| match next {
         NextIssuer::Wanted(_) => WANTED,
         NextIssuer::Prepared(issuer) => {
-            let holds = gate::succession(view, issuer.validity);
+            let holds = ask(Gate::Succession(issuer));
             standing(issuer.id, Phase::Prepared, issuer.validity, holds)
         }
     };
@@ -158,7 +185,7 @@ fn issuers(view: View<'_>) -> Vec<Standing> {
     let active = state.active.issuer;
     let active = standing(active.id, Phase::Active, active.validity, Vec::new());
     let superseded = state.superseded.iter().map(|issuer| {
-        let holds = gate::issuer_retirement(view, issuer.id, issuer.ends());
+        let holds = ask(Gate::IssuerRetirement(*issuer));
         standing(issuer.id, Phase::Superseded, issuer.validity, holds)
     });
     let over = state.retired_issuers.iter();
@@ -171,7 +198,8 @@ fn issuers(view: View<'_>) -> Vec<Standing> {
         .collect()
 }
 
-fn warnings(view: View<'_>) -> Vec<Warning> {
+/// Costs the same however many leaves live.
+pub(super) fn warnings(view: View<'_>) -> Vec<Warning> {
     let state = view.state;
     let coming = state.next_root.as_ref().and_then(NextRoot::coming);
     let active = state.active;
@@ -222,13 +250,14 @@ fn ends_first(view: View<'_>) -> Option<Warning> {
     let state = view.state;
     let next = state.next_root.as_ref()?;
     let hints = state.refresh_hint() * REFRESH_HINTS;
-    let longest = gate::activation(view, next)
-        .iter()
-        .fold(hints, |so_far, hold| match hold {
-            Hold::Quiet { left, .. } | Hold::Clock { left, .. } => so_far.max(*left),
-            Hold::RefreshHints { left } if so_far == hints => *left,
-            _ => so_far,
-        });
+    let longest =
+        gate::activation_in_time(view, next)
+            .iter()
+            .fold(hints, |so_far, hold| match hold {
+                Hold::Quiet { left, .. } | Hold::Clock { left, .. } => so_far.max(*left),
+                Hold::RefreshHints { left } if so_far == hints => *left,
+                _ => so_far,
+            });
     let earliest = state.watch.wall().plus(longest);
     let (root, ends) = (state.active.root.id, state.active.root.validity.not_after);
     (earliest > ends).then_some(Warning::EndsFirst {

@@ -2,7 +2,7 @@
 
 use super::{
     ReadError, Reader, Record,
-    query::{About, Order, Query},
+    query::{Order, Query},
     reader::{PRESENT, SELECT, row},
 };
 use crate::{
@@ -154,36 +154,6 @@ impl Reader {
         Ok(out)
     }
 
-    /// When the lineage of renewals began that this very certificate belongs to: the one with this
-    /// serial number whose DER has this SHA-256. Nothing if it is not on record, or not any more.
-    ///
-    /// By certificate and not by identity: who holds a stolen key gains nothing from its owner's
-    /// proving itself anew.
-    ///
-    /// # Errors
-    /// If it cannot be read.
-    pub fn lineage_of(
-        &self,
-        serial: &Serial,
-        certificate: &Digest,
-    ) -> Result<Option<Time>, ReadError> {
-        let mut query = Query {
-            kinds: vec![Kind::ISSUED],
-            ..Query::about(About::Serial(serial.clone()))
-        };
-        loop {
-            let page = self.list(&query)?;
-            let is = |record: &Record| lineage(&record.entry.event, certificate);
-            if let Some(start) = page.records.iter().find_map(is) {
-                return Ok(Some(start));
-            }
-            match page.next {
-                Some(_) => query.after = page.next,
-                None => return Ok(None),
-            }
-        }
-    }
-
     /// The join tokens that have not ended.
     ///
     /// # Errors
@@ -265,12 +235,4 @@ impl Reader {
             }
         }
     }
-}
-
-fn lineage(event: &Event, certificate: &Digest) -> Option<Time> {
-    let Event::Issued(issued) = event else {
-        return None;
-    };
-    let whole = issued.certificate().ok()?;
-    (Digest::of(&whole) == *certificate).then_some(issued.lineage_start)
 }

@@ -36,6 +36,9 @@ pub struct Options {
     pub queue_bytes: usize,
     /// How many appends go into one transaction at most.
     pub batch: usize,
+    /// A transaction begins no sooner than this after the one before, where several append at once:
+    /// what comes meanwhile goes along with it. Who appends alone does not wait.
+    pub gather: Duration,
     /// A checkpoint is signed after so many entries…
     pub checkpoint_every: u64,
     /// …or after this time, if there are any.
@@ -56,6 +59,7 @@ impl Default for Options {
             queue: 16_384,
             queue_bytes: 64 << 20,
             batch: 512,
+            gather: Duration::from_millis(3),
             checkpoint_every: 4096,
             checkpoint_after: Duration::from_secs(60),
             lock_wait: Duration::from_millis(250),
@@ -93,6 +97,7 @@ pub enum Previous {
 /// What the writer has done, since it was opened.
 #[derive(Debug, Default)]
 pub struct Stats {
+    begun: AtomicU64,
     entries: AtomicU64,
     batches: AtomicU64,
     failed: AtomicU64,
@@ -100,6 +105,12 @@ pub struct Stats {
 }
 
 impl Stats {
+    /// Transactions that were begun, whatever became of them.
+    #[must_use]
+    pub fn begun(&self) -> u64 {
+        self.begun.load(Ordering::Relaxed)
+    }
+
     /// Entries that were written.
     #[must_use]
     pub fn entries(&self) -> u64 {
@@ -122,6 +133,10 @@ impl Stats {
     #[must_use]
     pub fn busy(&self) -> u64 {
         self.busy.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn begin(&self) {
+        self.begun.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(super) fn batch(&self, entries: usize, done: bool) {
@@ -190,6 +205,7 @@ impl Ledger {
             health: told,
             stats: Arc::clone(&stats),
             batch: options.batch.max(1),
+            gather: options.gather,
             checkpoint_every: options.checkpoint_every.max(1),
             checkpoint_after: options.checkpoint_after,
             lock,

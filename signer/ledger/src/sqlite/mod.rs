@@ -13,6 +13,7 @@ mod export;
 mod facts;
 mod fresh;
 mod ledger;
+mod lineage;
 mod lock;
 mod query;
 mod reader;

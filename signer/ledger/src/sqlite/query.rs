@@ -27,7 +27,7 @@ pub enum About {
 }
 
 impl About {
-    fn key(&self) -> Key<'_> {
+    pub(super) fn key(&self) -> Key<'_> {
         match self {
             Self::Identity(identity) => Key::Identity(identity),
             Self::Serial(serial) => Key::Serial(serial),
@@ -295,7 +295,12 @@ impl Reader {
             .map_err(self.failed())
     }
 
-    fn in_segment(&self, query: &Query, segment: u64, key: i64) -> Result<Vec<u64>, ReadError> {
+    pub(super) fn in_segment(
+        &self,
+        query: &Query,
+        segment: u64,
+        key: i64,
+    ) -> Result<Vec<u64>, ReadError> {
         let (direction, beyond) = query.order.sql();
         let start = match (query.after, query.order) {
             (Some(cursor), _) => cursor.seq,

@@ -52,6 +52,11 @@ pub(super) fn segment(seq: u64) -> u64 {
     seq >> 14
 }
 
+/// The first entry that is in no segment up to this one.
+pub(super) fn beyond(segment: u64) -> u64 {
+    segment.saturating_add(1) << 14
+}
+
 /// What is in a file.
 pub(super) enum Content {
     /// Nothing yet.

@@ -1,17 +1,16 @@
 //! The writing side of the file: transactions, and what is known of the file between them.
 
+mod opening;
+
 use super::{
-    OpenError,
     connect::{self, Setup},
-    rows::{catch_up, entry_hash, fence, insert, remove, sign, signed},
-    schema::{self, Content, Meta},
+    rows::{fence, insert, remove, sign},
     waiting::{Prepared, Rebase},
 };
 use crate::{
     chain::{Head, Origin},
     checkpoint::{CheckpointSigner, Note},
     port::Receipt,
-    verify::Wrong,
 };
 use credence_ca::validity::Time;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
@@ -77,62 +76,6 @@ const SWEEP: u64 = 2000;
 const RESERVE: u64 = 1 << 20;
 
 impl Store {
-    /// Opens the file, or makes a ledger of it if it is empty, and takes the next epoch, if its
-    /// end verifies.
-    pub(super) fn open(
-        path: &Path,
-        setup: &Setup,
-        owner: (&str, [u8; 16]),
-        holder: &str,
-        verify: impl FnOnce(&Origin) -> Result<(), OpenError>,
-    ) -> Result<(Self, Meta), OpenError> {
-        let failed = || OpenError::sqlite(path);
-        let (trust_domain, random) = owner;
-        let mut conn = connect::write(path, setup).map_err(failed())?;
-        let content = schema::recognise(&conn, path)?;
-        connect::tune(&conn, setup).map_err(failed())?;
-        if matches!(content, Content::Empty) {
-            let origin = Origin::new(trust_domain, random)?;
-            let tx = immediate(&mut conn).map_err(failed())?;
-            schema::create(&tx, &origin, &Head::genesis(&origin), None, false)
-                .and_then(|()| tx.commit())
-                .map_err(failed())?;
-        }
-        let (known, meta) = look(&conn, path)?;
-        check_owner(path, &known.origin, &meta, trust_domain)?;
-        verify(&known.origin)?;
-        take_epoch(&conn, path, known.epoch, holder)?;
-        Ok((Self::new(conn, path, setup, known), meta))
-    }
-
-    /// Opens the file again after a failure, if nobody else has written it since, and it can be
-    /// written.
-    pub(super) fn resume(path: &Path, setup: &Setup, known: &Known) -> Result<Self, StoreError> {
-        let mut store = Self::open_again(path, setup, known)?;
-        // What is to be removed may be what takes the space.
-        store.sweep()?;
-        store.probe()?;
-        Ok(store)
-    }
-
-    /// Opens the file again after a failure, if nobody else has written it since.
-    pub(super) fn open_again(
-        path: &Path,
-        setup: &Setup,
-        known: &Known,
-    ) -> Result<Self, StoreError> {
-        // Before SQLite sees it: what is in the log beside it would become part of another file.
-        is_still_there(path, known)?;
-        let conn = connect::write(path, setup)?;
-        connect::tune(&conn, setup)?;
-        let mut store = Self::new(conn, path, setup, known.clone());
-        let tx = store.begin()?;
-        let now = catch_up(&tx, known)?;
-        drop(tx);
-        store.known = now;
-        Ok(store)
-    }
-
     fn new(conn: Connection, path: &Path, setup: &Setup, known: Known) -> Self {
         Self {
             conn,
@@ -294,197 +237,5 @@ fn immediate(conn: &mut Connection) -> rusqlite::Result<Transaction<'_>> {
     conn.transaction_with_behavior(TransactionBehavior::Immediate)
 }
 
-/// Whether it is a ledger that this CA may write.
-fn check_owner(
-    path: &Path,
-    origin: &Origin,
-    meta: &Meta,
-    trust_domain: &str,
-) -> Result<(), OpenError> {
-    let path = path.to_path_buf();
-    if meta.sealed {
-        return Err(OpenError::Archive(path));
-    }
-    if origin.is_of(trust_domain) {
-        return Ok(());
-    }
-    Err(OpenError::OtherDomain {
-        path,
-        found: origin.to_string(),
-        wanted: trust_domain.to_owned(),
-    })
-}
-
-/// Unless somebody else took it since the file was looked at.
-fn take_epoch(conn: &Connection, path: &Path, epoch: i64, holder: &str) -> Result<(), OpenError> {
-    let changed = conn
-        .execute(
-            "UPDATE ledger SET epoch = ?1, holder = ?2, closed = 0 WHERE epoch = ?1 - 1",
-            (epoch, holder),
-        )
-        .map_err(OpenError::sqlite(path))?;
-    if changed == 1 {
-        return Ok(());
-    }
-    Err(OpenError::Held {
-        path: path.to_path_buf(),
-        holder: "one that opened it in the same moment".into(),
-    })
-}
-
-/// What is known of a file at the beginning, with the next epoch.
-fn look(conn: &Connection, path: &Path) -> Result<(Known, Meta), OpenError> {
-    let failed = || OpenError::sqlite(path);
-    let damaged = |wrong: Wrong| OpenError::damaged(path)(wrong.at(0));
-    let meta = schema::meta(conn).map_err(failed())?;
-    let meta = meta.ok_or_else(|| damaged(Wrong::Base))?;
-    let base = connect::base(&meta).map_err(damaged)?;
-    let last = entry_hash(
-        conn,
-        "SELECT seq, hash FROM entries ORDER BY seq DESC LIMIT 1",
-        [],
-    )
-    .map_err(failed())?;
-    let head = last
-        .filter(|last| last.size > base.head.size)
-        .unwrap_or(base.head);
-    let known = Known {
-        origin: base.origin,
-        epoch: meta.epoch.saturating_add(1),
-        head,
-        signed: signed(conn, base.head.size).map_err(failed())?,
-        base: base.head.size,
-        file: identity(path).map_err(OpenError::io(path, "opened"))?,
-    };
-    Ok((known, meta))
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{
-        checkpoint::MemorySigner,
-        entry::{Entry, Takeover},
-        sqlite::Durability,
-    };
-    use std::time::Duration;
-    use zeroize::Zeroizing;
-
-    fn setup(durability: Durability) -> Setup {
-        Setup {
-            durability,
-            lock_wait: Duration::from_secs(5),
-            max_bytes: None,
-        }
-    }
-
-    fn open(path: &Path, durability: Durability) -> Store {
-        connect::make_file(path).unwrap();
-        let setup = setup(durability);
-        let opened = Store::open(path, &setup, ("example.org", [7; 16]), "a test", |_| Ok(()));
-        opened.unwrap().0
-    }
-
-    fn entries(count: usize) -> Vec<Prepared> {
-        let takeover = Takeover {
-            from: "a".into(),
-            to: "b".into(),
-        };
-        let entry = Entry::new(Time::EPOCH, takeover);
-        (0..count)
-            .map(|_| Prepared::new(entry.clone().into()).unwrap())
-            .collect()
-    }
-
-    fn append(store: &mut Store, count: usize) {
-        let entries = entries(count);
-        store
-            .append(std::iter::once(entries.as_slice()), None)
-            .unwrap();
-    }
-
-    #[test]
-    fn durable_means_that_sqlite_waits_for_the_disk() {
-        let folder = tempfile::tempdir().unwrap();
-        for (name, durability, synchronous) in [
-            ("d", Durability::Durable, 2),
-            ("v", Durability::Volatile, 0),
-        ] {
-            let store = open(&folder.path().join(name), durability);
-            let pragma = |name: &str| -> String {
-                let read = |row: &rusqlite::Row<'_>| {
-                    let value: rusqlite::types::Value = row.get(0)?;
-                    Ok(match value {
-                        rusqlite::types::Value::Integer(number) => number.to_string(),
-                        rusqlite::types::Value::Text(text) => text,
-                        other => format!("{other:?}"),
-                    })
-                };
-                store.conn.pragma_query_value(None, name, read).unwrap()
-            };
-            assert_eq!(pragma("synchronous"), synchronous.to_string());
-            assert_eq!(pragma("journal_mode"), "wal");
-        }
-    }
-
-    #[test]
-    fn a_commit_that_was_done_although_it_failed_is_found() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("ledger");
-        let mut store = open(&path, Durability::Durable);
-        append(&mut store, 2);
-        let before = store.known.clone();
-        append(&mut store, 3);
-        let after = store.known.clone();
-        drop(store);
-        let again = Store::resume(&path, &setup(Durability::Durable), &before).unwrap();
-        assert_eq!(again.known.head, after.head);
-    }
-
-    #[test]
-    fn an_epoch_is_taken_once() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("ledger");
-        connect::make_file(&path).unwrap();
-        let setup = setup(Durability::Durable);
-        // Another one opens it while this one verifies its end.
-        let between = |_: &Origin| {
-            open(&path, Durability::Durable);
-            Ok(())
-        };
-        let late = Store::open(&path, &setup, ("example.org", [7; 16]), "late", between);
-        assert!(matches!(late, Err(OpenError::Held { .. })));
-    }
-
-    #[test]
-    fn a_file_that_lost_entries_is_not_written() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("ledger");
-        let mut store = open(&path, Durability::Durable);
-        append(&mut store, 3);
-        let known = store.known.clone();
-        for damage in [
-            "DELETE FROM entries WHERE seq = 3",
-            "INSERT INTO entries VALUES (3, 8, 0, NULL, zeroblob(32), x'00')",
-        ] {
-            store.conn.execute(damage, []).unwrap();
-            let again = Store::resume(&path, &setup(Durability::Durable), &known);
-            assert!(matches!(again, Err(StoreError::Past(_))), "{damage}");
-        }
-    }
-
-    #[test]
-    fn a_checkpoint_is_signed_once() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut store = open(&folder.path().join("ledger"), Durability::Durable);
-        let signer = MemorySigner::new(&Zeroizing::new([1; 32]));
-        let stamp = Stamp {
-            signer: &signer,
-            time: Time::EPOCH,
-        };
-        assert!(store.checkpoint(&stamp).unwrap().is_none());
-        append(&mut store, 1);
-        assert!(store.checkpoint(&stamp).unwrap().is_some());
-        assert!(store.checkpoint(&stamp).unwrap().is_none());
-    }
-}
+mod tests;

@@ -55,10 +55,18 @@ pub(super) struct Writer {
     pub(super) health: watch::Sender<Health>,
     pub(super) stats: Arc<Stats>,
     pub(super) batch: usize,
+    pub(super) gather: Duration,
     pub(super) checkpoint_every: u64,
     pub(super) checkpoint_after: Duration,
     /// Held as long as this thread lives.
     pub(super) lock: Lock,
+}
+
+/// Whether others append too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Company {
+    None,
+    Others,
 }
 
 /// What a batch has to say to those who wait.
@@ -70,15 +78,18 @@ struct Running {
     state: State,
     /// When the next checkpoint is due, by the clock's `elapsed`.
     due: Duration,
+    /// When the last batch began, by the clock's `elapsed`.
+    began: Duration,
 }
 
 impl Writer {
     pub(super) fn run(self, store: Store) {
-        let due = self.clock.elapsed().saturating_add(self.checkpoint_after);
+        let now = self.clock.elapsed();
         let mut running = Running {
+            due: now.saturating_add(self.checkpoint_after),
+            began: now,
             writer: self,
             state: State::Writing(Box::new(store)),
-            due,
         };
         running.serve();
         running.close();
@@ -131,29 +142,31 @@ impl Running {
         }
     }
 
-    /// An order, and with an append all appends that wait behind it.
+    /// An order, and with an append all orders that come while it is written.
     fn take(&mut self, order: Order) {
-        let mut next = Some(order);
+        let (mut next, mut company) = (Some(order), Company::None);
         while let Some(order) = next.take() {
             match order {
-                Order::Append(job) => next = self.append(job),
+                Order::Append(job) => next = self.append(job, company),
                 Order::Checkpoint(answer) => tell(answer, self.checkpoint()),
                 Order::Rebase(rebase, answer) => tell(answer, self.rebase(&rebase)),
             }
+            company = Company::Others;
         }
     }
 
-    /// Writes a batch; gives back the order that ended it, if that is another one.
-    fn append(&mut self, first: Job) -> Option<Order> {
+    /// Writes a batch; gives back an order that came meanwhile.
+    fn append(&mut self, first: Job, company: Company) -> Option<Order> {
         let mut jobs = vec![first];
-        let mut next = None;
-        while jobs.len() < self.writer.batch && next.is_none() {
-            match self.writer.orders.try_recv() {
-                Ok(Order::Append(job)) => jobs.push(job),
-                Ok(other) => next = Some(other),
-                Err(_) => break,
-            }
+        let mut next = self.collect(&mut jobs);
+        let others = jobs.len() > 1 || company == Company::Others;
+        if others && next.is_none() && jobs.len() < self.writer.batch {
+            // asleep, and not woken by each that comes
+            std::thread::sleep(self.pause());
+            next = self.collect(&mut jobs);
         }
+        self.began = self.writer.clock.elapsed();
+        self.writer.stats.begin();
         self.try_again();
         let entries = jobs.iter().map(|job| job.entries.len()).sum();
         let stamped = self.is_due() || self.is_long(entries);
@@ -166,8 +179,28 @@ impl Running {
             self.put_off();
         }
         self.writer.stats.batch(entries, done.is_ok());
+        // before anybody of this batch is told, who then may ask again
+        let next = next.or_else(|| self.writer.orders.try_recv().ok());
         answer(jobs, done);
         next
+    }
+
+    /// What waits, up to a whole batch; gives back the order that ended it, if that is another one.
+    fn collect(&self, jobs: &mut Vec<Job>) -> Option<Order> {
+        while jobs.len() < self.writer.batch {
+            match self.writer.orders.try_recv() {
+                Ok(Order::Append(job)) => jobs.push(job),
+                Ok(other) => return Some(other),
+                Err(_) => break,
+            }
+        }
+        None
+    }
+
+    /// How long a batch waits for those who come later.
+    fn pause(&self) -> Duration {
+        let since = self.writer.clock.elapsed().saturating_sub(self.began);
+        self.writer.gather.saturating_sub(since)
     }
 
     fn checkpoint(&mut self) -> Done<Option<Note>> {

@@ -1,15 +1,15 @@
 //! The thread that has the state.
 
+mod taking;
+mod telling;
+
 use super::{
     LifecycleError, Order, Report,
-    begin::{self, Import},
+    begin::Import,
     stored,
-    work::{Outcome, Taken, Worker},
+    work::{Outcome, Worker},
 };
-use credence_ca::lifecycle::{
-    Action, Event, Forced, Hold, IssuerCertificate, KeyPlace, Refused, RunId, Settings, Standing,
-    State, Status, World,
-};
+use credence_ca::lifecycle::{Action, Event, RunId, Settings, State};
 use credence_ledger::entry::By;
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -81,50 +81,6 @@ impl Thread {
         }
         this.report();
         Ok((this, watched))
-    }
-
-    /// Takes a chain that was brought along. Where the key that signed is not here any more, what was brought has to sign at once.
-    fn begin_with(&mut self, brought: Option<Import>) -> Result<(), LifecycleError> {
-        let signs = |this: &Self| this.worker.has_key(this.state.active().issuer.id);
-        if let Some(brought) = brought {
-            match self.import(brought, &By::Itself) {
-                Err(error) if signs(self) => {
-                    tracing::error!(%error, "the chain that was brought along is REFUSED; the one before goes on");
-                }
-                outcome => outcome?,
-            }
-        }
-        if !signs(self)
-            && self
-                .state
-                .next_root()
-                .is_some_and(|next| next.coming().is_some())
-        {
-            tracing::error!(
-                "the key of the active issuer is gone: the next root is made active though gates are shut; whoever does not know it yet refuses its leaves"
-            );
-            self.step(Event::Force(Forced::ActivateRoot), &By::Itself)?;
-        }
-        if !signs(self) && self.worker.has_key(self.state.active().root.id) {
-            tracing::error!(
-                "the key of the active issuer is gone: another issuer is made below the root"
-            );
-            self.step(Event::RotateIssuer, &By::Itself)?;
-        }
-        if !signs(self) {
-            let id = self.state.active().issuer.id;
-            return Err(LifecycleError::Missing(format!("the key of issuer {id}")));
-        }
-        let root = self.state.active().root;
-        let place = match self.worker.has_key(root.id) {
-            true => KeyPlace::Here,
-            false => KeyPlace::Elsewhere,
-        };
-        if root.key != place {
-            tracing::warn!(root = %root.id, ?place, "the active root's key is in another place than before");
-            self.step(Event::RootKey(place), &By::Itself)?;
-        }
-        Ok(())
     }
 
     pub(super) fn run(mut self) {
@@ -224,15 +180,7 @@ impl Thread {
 
     fn advance(&mut self, event: Event, by: &By) -> Result<Vec<Action>, LifecycleError> {
         let before = self.state.unrecorded().last().map_or(0, |step| step.number);
-        let (next, actions) = {
-            let places = self.worker.places();
-            let holders = places.lock();
-            let world = World {
-                reading: self.worker.clock().reading(self.run),
-                holders: places.complete().then_some(&*holders),
-            };
-            self.state.step(world, event)?
-        };
+        let (next, actions) = self.in_the_world(|world| self.state.step(world, event))?;
         let now = self.now();
         if next.must_persist(&self.state) || now.saturating_sub(self.stored) >= CLOCK {
             stored::store(self.worker.file(), &next)?;
@@ -276,118 +224,6 @@ impl Thread {
         self.ordered
             .retain(|number, _| recorded.is_some_and(|first| *number >= first));
     }
-
-    /// What is here already is nothing new.
-    pub(super) fn import(&mut self, chain: Import, by: &By) -> Result<(), LifecycleError> {
-        let taken = self.worker.take(chain)?;
-        let facts = begin::root_facts(&taken.root);
-        let issuer = taken
-            .issuer
-            .as_ref()
-            .map(|one| IssuerCertificate::of(&one.certificate, &one.above, &facts));
-        let active = *self.state.active();
-        let next = self
-            .state
-            .next_root()
-            .and_then(|next| next.coming().copied());
-        let below = [Some(active.root.id), next.map(|next| next.root.id)];
-        let event = match issuer {
-            Some(issuer) if below.contains(&Some(facts.id)) => Event::ImportIssuer { issuer },
-            None if below.contains(&Some(facts.id)) => return self.anchors(&taken, by),
-            issuer => Event::ImportRoot {
-                root: facts,
-                issuer,
-            },
-        };
-        if issuer.is_none_or(|issuer| issuer.id != active.issuer.id) {
-            match self.step(event, by) {
-                Err(LifecycleError::Refused(Refused::Known(_))) => {}
-                outcome => outcome?,
-            }
-        }
-        self.anchors(&taken, by)
-    }
-
-    fn anchors(&mut self, taken: &Taken, by: &By) -> Result<(), LifecycleError> {
-        for root in &taken.further {
-            let event = Event::ImportAnchor {
-                root: begin::root_facts(root),
-                longest_leaf_life: taken.others,
-            };
-            match self.step(event, by) {
-                Err(LifecycleError::Refused(Refused::Known(_))) => {}
-                outcome => outcome?,
-            }
-        }
-        Ok(())
-    }
-
-    fn breaks(&self, forced: Forced) -> Vec<String> {
-        let standing = self.status();
-        let id = match forced {
-            Forced::ActivateRoot => {
-                let next = self.state.next_root();
-                next.and_then(|next| Some(next.coming()?.root.id))
-            }
-            Forced::RetireRoot(id) => Some(id),
-        };
-        let holds = standing.roots.into_iter().filter(|root| root.id == id);
-        holds
-            .flat_map(|root| root.holds)
-            .map(|hold| told(&hold))
-            .collect()
-    }
-
-    fn status(&self) -> Status {
-        let places = self.worker.places();
-        let holders = places.lock();
-        self.state.status(World {
-            reading: self.worker.clock().reading(self.run),
-            holders: places.complete().then_some(&*holders),
-        })
-    }
-
-    fn report(&self) {
-        let status = self.status();
-        let report = Report {
-            failing: self.behind.clone(),
-            warnings: status
-                .warnings
-                .iter()
-                .map(ToString::to_string)
-                .chain(self.worker.parts().lists.trouble())
-                .collect(),
-            standings: standings("root", &status.roots)
-                .chain(standings("issuer", &status.issuers))
-                .collect(),
-            bundle: self.state.bundle().id.sequence(),
-        };
-        self.reports.send_if_modified(|now| {
-            let changed = *now != report;
-            *now = report;
-            changed
-        });
-    }
-}
-
-fn standings<'a>(
-    role: &'static str,
-    all: &'a [Standing],
-) -> impl Iterator<Item = (&'static str, String, String, u64)> + 'a {
-    all.iter().filter_map(move |one| {
-        let (id, validity) = (one.id?, one.validity?);
-        Some((
-            role,
-            one.phase.to_string(),
-            id.to_string(),
-            validity.not_after.unix(),
-        ))
-    })
-}
-
-/// A shut gate in words.
-pub(crate) fn told(hold: &Hold) -> String {
-    format!("{}: {hold}", hold.gate())
 }
 
 fn name(action: &Action) -> &'static str {
