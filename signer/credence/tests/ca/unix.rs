@@ -81,11 +81,11 @@ async fn two_users_are_two_identities_and_another_is_none() {
     // root is no exception
     let refused = ask(&channel(&socket(&ca)).await, None).await.unwrap_err();
     assert_eq!(refused.code(), Code::PermissionDenied, "{refused}");
-    let log = ca.log();
-    assert!(
-        log.contains(&format!("uid={STRANGER} pid={}", stranger.pid())),
-        "{log}"
-    );
+    let told = format!("uid={STRANGER} pid={}", stranger.pid());
+    until("the log says who it was", async || {
+        ca.log().contains(&told).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -188,7 +188,12 @@ async fn who_gives_its_connection_away_is_nobody() {
     let metrics = ca.page("/metrics").await.1;
     let cut = "credence_ca_connections_cut_total{reason=\"process\"} 2";
     assert!(metrics.contains(cut), "{metrics}");
-    assert!(ca.log().contains("something else than when it connected"));
+    until("the log says why", async || {
+        let log = ca.log();
+        log.contains("something else than when it connected")
+            .then_some(())
+    })
+    .await;
     asked(&neighbour(&ca, ONE).await).await.unwrap();
 }
 

@@ -26,8 +26,8 @@ use std::{collections::BTreeSet, future::Future, sync::Arc};
 pub(super) struct Frontends<'a> {
     pub(super) istio: Option<IstioTerms>,
     pub(super) dapr: Option<DaprTerms>,
-    pub(super) tokens: Option<Arc<dyn ports::Tokens>>,
     pub(super) local: Option<LocalPlan>,
+    pub(super) tokens: Option<Arc<dyn ports::Tokens>>,
     pub(super) panels: Box<dyn FnOnce(&Sources) -> Panels + Send>,
     pub(super) readers: BTreeSet<TrustDomain>,
     pub(super) limits: Limits,
@@ -68,16 +68,14 @@ impl Frontends<'_> {
             router = router.unary(Dapr::server_with(Arc::clone(&desk), terms, self.tokens));
             services.push("dapr.proto.sentry.v1.CA");
         }
-        let local = self.local.map(|plan| {
-            let common = Common {
-                desk: &desk,
-                bundles: Arc::clone(&core.publication) as Arc<dyn Bundles>,
-                clock: &self.clock,
-                metrics: self.metrics,
-                limits: &self.limits,
-            };
-            Local::new(plan, common)
-        });
+        let common = Common {
+            desk: &desk,
+            bundles: Arc::clone(&core.publication) as Arc<dyn Bundles>,
+            clock: &self.clock,
+            metrics: self.metrics,
+            limits: &self.limits,
+        };
+        let local = self.local.map(|plan| Local::new(plan, common));
         let streams = BundleStreams::server(
             desk,
             self.readers,
@@ -91,7 +89,8 @@ impl Frontends<'_> {
         let (service, following) = health::grpc(self.doctor, services).await;
         let local = local
             .map(|local| local.with(|router| router.streaming(service.clone(), health::STREAMS)));
-        (router.streaming(service, health::STREAMS), local, following)
+        let router = router.streaming(service, health::STREAMS);
+        (router, local, following)
     }
 }
 

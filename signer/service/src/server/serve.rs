@@ -120,8 +120,8 @@ pub(super) async fn serve(plan: Plan, mut core: Core) -> Result<Server, StartErr
     let frontends = Frontends {
         istio: plan.istio,
         dapr: plan.dapr,
-        tokens: plan.tokens,
         local: plan.local,
+        tokens: plan.tokens,
         panels: plan.panels,
         readers: plan.readers,
         limits: plan.limits,
