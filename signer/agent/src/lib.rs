@@ -7,7 +7,6 @@
 
 mod agent;
 mod clock;
-pub mod files;
 mod gate;
 mod keeper;
 mod key;
@@ -16,7 +15,6 @@ pub mod sds;
 mod socket;
 mod svid;
 mod upstream;
-pub mod watch;
 
 #[cfg(test)]
 #[path = "../tests/support/ca.rs"]
