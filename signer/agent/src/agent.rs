@@ -1,68 +1,26 @@
-//! The agent: one task that renews and one socket that serves for each workload.
+//! The agent: a task that renews for each identity, and one that serves for each socket.
 
 use std::collections::BTreeSet;
 use std::error::Error;
 use std::future::Future;
 use std::path::PathBuf;
-use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
-use spiffe::SpiffeId;
-use tokio::net::UnixListener;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::timeout;
-use tokio_stream::wrappers::ReceiverStream;
-use tonic::transport::Server;
 
+use crate::board::Boards;
 use crate::clock::Clock;
-use crate::gate::Gate;
+use crate::desk::ended;
 use crate::keeper::Keeper;
-use crate::sds::{Sds, Snapshot};
-use crate::socket::{BoundSocket, SocketError};
+use crate::plan::{Identity, Limits, Plan, Workload};
+use crate::post::{Means, Post};
+use crate::sds::Catalogues;
+use crate::shelf::Shelf;
+use crate::socket::SocketError;
+use crate::standing::Standings;
 use crate::upstream::Upstream;
-
-/// How long open connections get to end by themselves at shutdown.
-const GRACE: Duration = Duration::from_secs(2);
-
-/// An identity to keep supplied, and where its owner fetches it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Workload {
-    /// Who the workload is.
-    pub id: SpiffeId,
-    /// The Unix socket on which it is served SDS. The folder must exist.
-    pub socket: PathBuf,
-    /// The uid that may connect besides root; `None` is the agent's own effective uid. Another uid takes the privilege
-    /// to give the socket away.
-    pub uid: Option<u32>,
-    /// DNS names to ask for beside the ID. The CA refuses the whole request if it does not grant one of them.
-    pub dns_names: Vec<String>,
-}
-
-/// What one socket takes before it says no.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Connections open at once on a socket; one more is closed at once.
-    pub connections: usize,
-    /// SDS streams open at once on a socket; one more gets `RESOURCE_EXHAUSTED`.
-    pub streams: usize,
-    /// Resource names in one request; more end the stream with `RESOURCE_EXHAUSTED`.
-    pub names: usize,
-    /// Bytes in one request. Envoy's first one lists its extensions and takes some 100 KB.
-    pub message_bytes: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            connections: 256,
-            streams: 1024,
-            names: 64,
-            message_bytes: 1 << 20,
-        }
-    }
-}
+use crate::workload::Packages;
 
 /// Why the agent cannot start or go on.
 #[derive(Debug, thiserror::Error)]
@@ -70,7 +28,7 @@ pub enum AgentError {
     /// A socket could not be made; none is left behind.
     #[error(transparent)]
     Socket(#[from] SocketError),
-    /// Two workloads were given one socket.
+    /// One socket is to be served twice.
     #[error("socket {} is given to more than one workload; each needs its own", .0.display())]
     SharedSocket(PathBuf),
     /// A socket stopped being served.
@@ -87,32 +45,21 @@ pub enum AgentError {
     Task(#[source] JoinError),
 }
 
+/// What a server said.
+pub(crate) type Cause = Box<dyn Error + Send + Sync>;
+
 /// Keeps workloads supplied: made by [`Agent::bind`], spent by [`Agent::run`].
 pub struct Agent {
+    identities: Vec<Identity>,
     posts: Vec<Post>,
+    upstream: Arc<dyn Upstream>,
+    clock: Arc<dyn Clock>,
+    shelf: Shelf,
     means: Means,
 }
 
-/// What every post works with.
-#[derive(Clone)]
-struct Means {
-    upstream: Arc<dyn Upstream>,
-    clock: Arc<dyn Clock>,
-    limits: Limits,
-}
-
-type Cause = Box<dyn Error + Send + Sync>;
-
-/// A workload and the socket that it is served on.
-struct Post {
-    id: SpiffeId,
-    dns_names: Vec<String>,
-    uid: u32,
-    socket: BoundSocket,
-}
-
 impl Agent {
-    /// Binds the socket of every workload. Nothing is asked of the CA and nobody is served yet.
+    /// Binds a socket for each workload. Nothing is asked of the CA and nobody is served yet.
     ///
     /// # Errors
     ///
@@ -123,17 +70,53 @@ impl Agent {
         clock: Arc<dyn Clock>,
         limits: Limits,
     ) -> Result<Self, AgentError> {
-        check_distinct(&workloads)?;
-        let posts = workloads
-            .into_iter()
-            .map(Post::bind)
-            .collect::<Result<_, _>>()?;
+        Self::carry_out(Plan::of_workloads(workloads, limits), upstream, clock)
+    }
+
+    /// Binds the sockets of a plan. Nothing is asked of the CA and nobody is served yet.
+    ///
+    /// # Errors
+    ///
+    /// [`AgentError`] for the first socket that cannot be had; those made before it are removed.
+    pub fn carry_out(
+        plan: Plan,
+        upstream: Arc<dyn Upstream>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, AgentError> {
+        check_distinct(&plan)?;
+        let posts = plan.sockets.into_iter().map(Post::bind);
+        let posts = posts.collect::<Result<_, _>>()?;
+        let shelf = Shelf::default();
+        let catalogues = Catalogues {
+            elsewhere: plan.elsewhere,
+        };
         let means = Means {
+            catalogues: Boards::new(catalogues, &shelf),
+            packages: Boards::new(Packages, &shelf),
+            standings: Standings::new(Arc::clone(&clock)),
+            validation: plan.validation,
+            limits: plan.limits,
+        };
+        Ok(Self {
+            identities: plan.identities,
+            posts,
             upstream,
             clock,
-            limits,
-        };
-        Ok(Self { posts, means })
+            shelf,
+            means,
+        })
+    }
+
+    /// Where bundles are put that do not come with a certificate: of federated trust domains, and our own with revocation lists.
+    #[must_use]
+    pub fn shelf(&self) -> Shelf {
+        self.shelf.clone()
+    }
+
+    /// How clients are doing, also while the agent runs.
+    #[must_use]
+    pub fn standings(&self) -> Arc<Standings> {
+        Arc::clone(&self.means.standings)
     }
 
     /// Fetches, renews and serves until `shutdown` resolves; then ends the streams and removes the sockets.
@@ -143,20 +126,42 @@ impl Agent {
     /// [`AgentError::Serve`] when a socket can no longer be served; the other ones are closed too.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), AgentError> {
         let (stop, stopped) = watch::channel(());
-        let mut posts = JoinSet::new();
-        for post in self.posts {
-            posts.spawn(post.run(self.means.clone(), stopped.clone()));
+        let mut tasks = JoinSet::new();
+        let catalogues = Arc::clone(&self.means.catalogues);
+        tasks.spawn(until(stopped.clone(), catalogues.run()));
+        let packages = Arc::clone(&self.means.packages);
+        tasks.spawn(until(stopped.clone(), packages.run()));
+        for Identity { id, dns_names } in self.identities {
+            let (upstream, clock) = (Arc::clone(&self.upstream), Arc::clone(&self.clock));
+            let keeper = Keeper::new((id, dns_names), upstream, clock, self.shelf.clone());
+            tasks.spawn(until(stopped.clone(), keeper.run()));
         }
+        for post in self.posts {
+            tasks.spawn(post.run(self.means.clone(), stopped.clone()));
+        }
+        drop(stopped);
         let early = tokio::select! {
             () = shutdown => Ok(()),
-            Some(ended) = posts.join_next() => flatten(ended),
+            Some(ended) = tasks.join_next() => flatten(ended),
         };
         drop(stop);
-        while let Some(ended) = posts.join_next().await {
+        while let Some(ended) = tasks.join_next().await {
             flatten(ended)?;
         }
         early
     }
+}
+
+/// Does `work` until `stopped` has no sender any more.
+async fn until(
+    stopped: watch::Receiver<()>,
+    work: impl Future<Output = ()>,
+) -> Result<(), AgentError> {
+    tokio::select! {
+        () = work => {}
+        () = ended(stopped) => {}
+    }
+    Ok(())
 }
 
 /// A task that panicked is a fault like any other.
@@ -164,69 +169,11 @@ fn flatten(ended: Result<Result<(), AgentError>, JoinError>) -> Result<(), Agent
     ended.unwrap_or_else(|error| Err(AgentError::Task(error)))
 }
 
-impl Post {
-    fn bind(workload: Workload) -> Result<Self, SocketError> {
-        let uid = workload
-            .uid
-            .unwrap_or_else(|| rustix::process::geteuid().as_raw());
-        let socket = BoundSocket::bind(&workload.socket, uid)?;
-        Ok(Self {
-            id: workload.id,
-            dns_names: workload.dns_names,
-            uid,
-            socket,
-        })
-    }
-
-    /// Renews and serves until `stopped` has no sender any more.
-    async fn run(self, means: Means, stopped: watch::Receiver<()>) -> Result<(), AgentError> {
-        let path = self.socket.path().to_owned();
-        let served = self.serve(means, stopped).await;
-        served.map_err(|source| AgentError::Serve { path, source })
-    }
-
-    /// At the end the listener goes first, and its file. The end of the keeper is the end of what was published, which ends
-    /// the streams; connections that are open even after [`GRACE`] are not waited for.
-    async fn serve(self, means: Means, stopped: watch::Receiver<()>) -> Result<(), Cause> {
-        let (listener, file) = self.socket.into_parts();
-        let listener = UnixListener::from_std(listener)?;
-        let (published, secrets) = watch::channel(Snapshot::default());
-        let (admitted, connections) = mpsc::channel(1);
-        let gate = Gate::new(self.id.clone(), self.uid, means.limits.connections);
-        let service = Sds::server(self.id.clone(), secrets, means.limits);
-        let names = (self.id, self.dns_names);
-        let keeper = Keeper::new(names, means.upstream, means.clock, published);
-        let mut server = pin!(Server::builder().serve_with_incoming_shutdown(
-            service,
-            ReceiverStream::new(connections),
-            ended(stopped.clone()),
-        ));
-        let served = tokio::select! {
-            served = &mut server => Some(served),
-            () = keeper.run() => None,
-            () = gate.run(listener, admitted) => None,
-            () = ended(stopped) => None,
-        };
-        drop(file);
-        match served {
-            Some(served) => Ok(served?),
-            None => Ok(timeout(GRACE, server).await.unwrap_or(Ok(()))?),
-        }
-    }
-}
-
-/// Resolves when the sender is gone.
-async fn ended(mut stopped: watch::Receiver<()>) {
-    while stopped.changed().await.is_ok() {}
-}
-
-fn check_distinct(workloads: &[Workload]) -> Result<(), AgentError> {
+fn check_distinct(plan: &Plan) -> Result<(), AgentError> {
     let mut seen = BTreeSet::new();
-    match workloads
-        .iter()
-        .find(|workload| !seen.insert(&workload.socket))
-    {
-        Some(twice) => Err(AgentError::SharedSocket(twice.socket.clone())),
+    let mut sockets = plan.sockets.iter();
+    match sockets.find(|socket| !seen.insert(&socket.path)) {
+        Some(twice) => Err(AgentError::SharedSocket(twice.path.clone())),
         None => Ok(()),
     }
 }

@@ -6,21 +6,23 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use spiffe::SpiffeId;
+use credence_attest::peer::{PeerCredentials, Process};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
-use tonic::transport::server::{Connected, UdsConnectInfo};
+use tokio::sync::mpsc;
+use tonic::transport::server::Connected;
+
+use crate::callers::Callers;
+use crate::quota::{Full, Place, Quota};
 
 /// The pause after accept(2) failed, which is for want of file descriptors as a rule.
 const AFTER_A_FAILURE: Duration = Duration::from_millis(100);
 
 /// What a connection has to pass before it is served.
-#[derive(Debug)]
 pub(crate) struct Gate {
-    id: SpiffeId,
-    uid: u32,
-    slots: Arc<Semaphore>,
+    socket: String,
+    callers: Arc<dyn Callers>,
+    quota: Arc<Quota>,
 }
 
 /// Why a connection is dropped.
@@ -28,19 +30,19 @@ pub(crate) struct Gate {
 enum Denial {
     #[error("its uid cannot be told: {0}")]
     NoCredentials(#[source] io::Error),
-    #[error("uid {found} may not have this identity, only uid {allowed} and root may")]
-    ForeignUid { found: u32, allowed: u32 },
-    #[error("too many connections are open")]
-    Full,
+    #[error("uid {0} may not have what is served here")]
+    ForeignUid(u32),
+    #[error("too many connections: {0}")]
+    Full(#[from] Full),
 }
 
 impl Gate {
-    /// Lets in `uid` and root, and no more than `connections` at once.
-    pub(crate) fn new(id: SpiffeId, uid: u32, connections: usize) -> Self {
+    /// Lets in whom `callers` admits, as long as there are places.
+    pub(crate) fn new(socket: String, callers: Arc<dyn Callers>, quota: Arc<Quota>) -> Self {
         Self {
-            id,
-            uid,
-            slots: Arc::new(Semaphore::new(connections)),
+            socket,
+            callers,
+            quota,
         }
     }
 
@@ -58,51 +60,61 @@ impl Gate {
             {
                 Ok(Ok(stream)) => room.send(Ok(stream)),
                 Ok(Err(reason)) => {
-                    tracing::warn!(identity = %self.id, %reason, "a connection was dropped");
+                    tracing::warn!(socket = self.socket, %reason, "a connection was dropped");
                 }
                 Err(error) => {
-                    tracing::warn!(identity = %self.id, %error, "no connection could be accepted");
+                    tracing::warn!(socket = self.socket, %error, "no connection could be accepted");
                     tokio::time::sleep(AFTER_A_FAILURE).await;
                 }
             }
         }
     }
 
-    /// The uid is what the peer had when it connected (`SO_PEERCRED`, unix(7)).
+    /// The credentials are what the peer had when it connected (`SO_PEERCRED`, unix(7)).
     fn admit(&self, stream: UnixStream) -> Result<Admitted, Denial> {
-        let peer = stream.peer_cred().map_err(Denial::NoCredentials)?;
-        if !admits(self.uid, peer.uid()) {
-            return Err(Denial::ForeignUid {
-                found: peer.uid(),
-                allowed: self.uid,
-            });
+        let peer = PeerCredentials::of(&stream).map_err(Denial::NoCredentials)?;
+        if !self.callers.admits(&peer) {
+            return Err(Denial::ForeignUid(peer.uid));
         }
-        let slot = Arc::clone(&self.slots).try_acquire_owned();
-        let slot = slot.map_err(|_| Denial::Full)?;
+        let place = self.quota.enter(peer.uid)?;
         Ok(Admitted {
             stream,
-            _slot: slot,
+            caller: Caller(Arc::new(peer)),
+            _place: place,
         })
     }
 }
 
-/// Root can read the agent's memory anyway.
-fn admits(allowed: u32, peer: u32) -> bool {
-    peer == allowed || peer == 0
+/// Who is at the other end of a connection. Each of its requests brings it along.
+#[derive(Clone, Debug)]
+pub(crate) struct Caller(Arc<PeerCredentials>);
+
+impl Caller {
+    /// What the kernel said.
+    pub(crate) fn credentials(&self) -> &PeerCredentials {
+        &self.0
+    }
+
+    /// Whether the process that connected still runs, as far as that can be told.
+    pub(crate) fn may_be_alive(&self) -> bool {
+        let process = self.0.process.as_ref();
+        process.is_none_or(Process::is_alive)
+    }
 }
 
 /// A connection that passed the gate, and the place that it takes.
 #[derive(Debug)]
 pub(crate) struct Admitted {
     stream: UnixStream,
-    _slot: OwnedSemaphorePermit,
+    caller: Caller,
+    _place: Place,
 }
 
 impl Connected for Admitted {
-    type ConnectInfo = UdsConnectInfo;
+    type ConnectInfo = Caller;
 
-    fn connect_info(&self) -> UdsConnectInfo {
-        self.stream.connect_info()
+    fn connect_info(&self) -> Caller {
+        self.caller.clone()
     }
 }
 
@@ -148,38 +160,51 @@ impl AsyncWrite for Admitted {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use spiffe::SpiffeId;
 
-    #[test]
-    fn the_workload_and_root_may_and_nobody_else() {
-        assert!(admits(1_000, 1_000));
-        assert!(admits(1_000, 0));
-        assert!(admits(0, 0));
-        assert!(!admits(1_000, 1_001));
-        assert!(!admits(0, 1_000));
+    use super::*;
+    use crate::callers::OneUid;
+    use crate::view::View;
+
+    fn own_uid() -> u32 {
+        rustix::process::geteuid().as_raw()
+    }
+
+    fn gate(uid: u32, connections: usize) -> Gate {
+        let id = SpiffeId::new("spiffe://example.org/frontend").unwrap();
+        let callers = Arc::new(OneUid::new(uid, View::of(id)));
+        let quota = Quota::new(connections, connections);
+        Gate::new("s".to_owned(), callers, quota)
+    }
+
+    fn connection() -> UnixStream {
+        UnixStream::pair().unwrap().0
     }
 
     #[tokio::test]
     async fn a_connection_that_is_one_too_many_is_dropped_until_another_ends() {
-        let own = rustix::process::geteuid().as_raw();
-        let id = SpiffeId::new("spiffe://example.org/frontend").unwrap();
-        let gate = Gate::new(id, own, 1);
-        let connection = || UnixStream::pair().unwrap().0;
+        let gate = gate(own_uid(), 1);
         let first = gate.admit(connection()).unwrap();
-        assert!(matches!(gate.admit(connection()), Err(Denial::Full)));
+        assert!(matches!(gate.admit(connection()), Err(Denial::Full(_))));
         drop(first);
         assert!(gate.admit(connection()).is_ok());
     }
 
     #[tokio::test]
     async fn the_peers_uid_is_what_the_kernel_says() {
-        let own = rustix::process::geteuid().as_raw();
-        let id = SpiffeId::new("spiffe://example.org/frontend").unwrap();
-        let gate = Gate::new(id, own + 1, 8);
-        let admitted = gate.admit(UnixStream::pair().unwrap().0);
+        let own = own_uid();
+        let admitted = gate(own + 1, 8).admit(connection());
         match own {
             0 => assert!(admitted.is_ok(), "root may"),
-            _ => assert!(matches!(admitted, Err(Denial::ForeignUid { found, .. }) if found == own)),
+            _ => assert!(matches!(admitted, Err(Denial::ForeignUid(found)) if found == own)),
         }
+    }
+
+    #[tokio::test]
+    async fn the_peer_is_known_and_alive() {
+        let admitted = gate(own_uid(), 8).admit(connection()).unwrap();
+        let caller = admitted.connect_info();
+        assert_eq!(caller.credentials().uid, own_uid());
+        assert!(caller.may_be_alive() && caller.credentials().process.is_some());
     }
 }

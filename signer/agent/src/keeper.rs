@@ -6,13 +6,12 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use spiffe::SpiffeId;
-use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use crate::clock::Clock;
 use crate::key::{KeyError, WorkloadKey};
 use crate::rotation::{Action, Draw, Event, Rotation, Setback};
-use crate::sds::Snapshot;
+use crate::shelf::Shelf;
 use crate::svid::{Rejection, Svid};
 use crate::upstream::{Issued, Upstream, UpstreamError};
 
@@ -52,19 +51,19 @@ pub(crate) struct Keeper {
     upstream: Arc<dyn Upstream>,
     clock: Arc<dyn Clock>,
     rotation: Rotation,
-    published: watch::Sender<Snapshot>,
+    shelf: Shelf,
     attempt: Option<Attempt>,
     /// The serial number of the last certificate that was published.
     serial: Option<String>,
 }
 
 impl Keeper {
-    /// Begins without a certificate; what it gets goes to `published`.
+    /// Begins without a certificate; what it gets goes to the shelf.
     pub(crate) fn new(
         (id, dns_names): (SpiffeId, Vec<String>),
         upstream: Arc<dyn Upstream>,
         clock: Arc<dyn Clock>,
-        published: watch::Sender<Snapshot>,
+        shelf: Shelf,
     ) -> Self {
         let rotation = Rotation::new(Draw::of(&id), clock.now());
         Self {
@@ -73,13 +72,13 @@ impl Keeper {
             upstream,
             clock,
             rotation,
-            published,
+            shelf,
             attempt: None,
             serial: None,
         }
     }
 
-    /// Runs for ever. Dropping the future lets go of the attempt under way and ends what was published.
+    /// Runs for ever. Dropping the future lets go of the attempt under way; what was published stays.
     pub(crate) async fn run(mut self) {
         loop {
             let idle = self.rotation.idle_for(self.clock.now());
@@ -99,14 +98,14 @@ impl Keeper {
         self.attempt = None;
         let now = self.clock.now();
         match self.take(asked, now) {
-            Ok((svid, snapshot)) => {
+            Ok(svid) => {
                 let actions = self.rotation.step(
                     now,
                     Event::Received {
                         not_after: svid.not_after,
                     },
                 );
-                self.act(&actions, Some((svid, snapshot)));
+                self.act(&actions, Some(svid));
             }
             Err(failure) => {
                 let actions = self.rotation.step(now, Event::Failed(failure.setback()));
@@ -117,21 +116,19 @@ impl Keeper {
     }
 
     /// Validates before anything is published.
-    fn take(&self, asked: Asked, now: SystemTime) -> Result<(Svid, Snapshot), Failure> {
+    fn take(&self, asked: Asked, now: SystemTime) -> Result<Svid, Failure> {
         let (key, issued) = asked?;
-        let svid = Svid::check(issued, key, &self.id, now)?;
-        let snapshot = Snapshot::of(&svid)?;
-        Ok((svid, snapshot))
+        Ok(Svid::check(issued, key, &self.id, now)?)
     }
 
-    fn act(&mut self, actions: &[Action], mut received: Option<(Svid, Snapshot)>) {
+    fn act(&mut self, actions: &[Action], mut received: Option<Svid>) {
         for action in actions {
             match action {
                 Action::Ask { patience } => self.attempt = Some(self.ask(*patience)),
                 Action::Withdraw => self.withdraw(),
                 Action::Publish => {
-                    if let Some((svid, snapshot)) = received.take() {
-                        self.publish(&svid, snapshot);
+                    if let Some(svid) = received.take() {
+                        self.publish(svid);
                     }
                 }
             }
@@ -150,14 +147,15 @@ impl Keeper {
         })
     }
 
-    fn publish(&mut self, svid: &Svid, snapshot: Snapshot) {
-        self.published.send_replace(snapshot);
-        let old_serial = self.serial.replace(svid.serial.clone());
+    fn publish(&mut self, svid: Svid) {
+        let (serial, not_after) = (svid.serial.clone(), svid.not_after);
+        self.shelf.put_svid(&self.id, svid);
+        let old_serial = self.serial.replace(serial.clone());
         tracing::info!(
             identity = %self.id,
             old_serial = %old_serial.as_deref().unwrap_or("none"),
-            new_serial = %svid.serial,
-            not_after = %humantime::format_rfc3339_seconds(svid.not_after),
+            new_serial = %serial,
+            not_after = %humantime::format_rfc3339_seconds(not_after),
             next_renewal = %self.next_request(),
             "certificate received",
         );
@@ -165,7 +163,7 @@ impl Keeper {
 
     /// Envoy has no way to be told that a certificate is gone, and keeps it; nobody else gets it any more.
     fn withdraw(&self) {
-        self.published.send_modify(Snapshot::withdraw_certificate);
+        self.shelf.withdraw(&self.id);
         tracing::error!(
             identity = %self.id,
             serial = self.serial.as_deref().unwrap_or("none"),

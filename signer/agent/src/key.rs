@@ -71,6 +71,11 @@ impl WorkloadKey {
             .map(Zeroizing::new)
             .map_err(|_| KeyError::Encode)
     }
+
+    /// The key as PKCS #8 DER, in a buffer that is overwritten when it is dropped.
+    pub(crate) fn to_der(&self) -> Zeroizing<Vec<u8>> {
+        Zeroizing::new(self.0.serialized_der().to_vec())
+    }
 }
 
 impl Drop for WorkloadKey {

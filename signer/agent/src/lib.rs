@@ -1,26 +1,44 @@
-//! Keeps a workload supplied with a good certificate and serves Envoy over SDS.
+//! Keeps workloads supplied with good certificates, and serves them: to Envoy over SDS, to others over the SPIFFE Workload API.
 //!
-//! The core is pure: rotation decides when to ask for a certificate and what to do with the answer, and the SDS stream
-//! is a state machine that takes requests and secrets and gives responses. [`Agent`] is the thin edge that runs them over
-//! an [`Upstream`], a [`Clock`] and Unix sockets.
+//! The core is pure: rotation decides when to ask for a certificate and what to do with the answer; a [`View`] says what a caller may
+//! have, a catalogue what there is of it, and the SDS streams are state machines that take requests and secrets and give responses.
+//! [`Agent`] is the thin edge that runs them over an [`Upstream`], a [`Clock`] and Unix sockets.
 #![cfg(unix)]
 
 mod agent;
+mod board;
+mod callers;
 mod clock;
+mod desk;
 mod gate;
 mod keeper;
 mod key;
+mod plan;
+mod post;
+mod quota;
 mod rotation;
+mod routes;
 pub mod sds;
+mod shelf;
 mod socket;
+mod standing;
 mod svid;
 mod upstream;
+mod view;
+mod workload;
 
 #[cfg(test)]
 #[path = "../tests/support/ca.rs"]
 mod testca;
+#[cfg(test)]
+mod testsvid;
 
-pub use agent::{Agent, AgentError, Limits, Workload};
+pub use agent::{Agent, AgentError};
+pub use callers::{Callers, Looking, OneUid, Registered};
 pub use clock::Clock;
+pub use plan::{Access, Identity, Limits, Plan, Socket, Workload};
+pub use shelf::{Bundle, Shelf};
 pub use socket::{BoundSocket, SocketError, SocketFile};
+pub use standing::{ClientError, Standing, Standings};
 pub use upstream::{CsrDer, Issuance, Issued, Upstream, UpstreamError};
+pub use view::{Entitled, View, ViewError};

@@ -3,7 +3,7 @@
 use std::fs::{self, File, Metadata};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, lchown};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, lchown};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -16,10 +16,13 @@ use rustix::net::{
 
 /// The longest path that fits in `sockaddr_un.sun_path` with its final NUL (unix(7)).
 const LONGEST_PATH: usize = 107;
-/// How many connections may wait to be accepted.
-const BACKLOG: i32 = 64;
+/// How many connections may wait to be accepted. One more fails at once with `EAGAIN`: after a restart, all Envoys of a machine come
+/// together.
+const BACKLOG: i32 = 512;
 /// Read and write for the owner only: on Linux, write is what connect(2) asks for.
 const PRIVATE: u32 = 0o600;
+/// The same for all.
+const FOR_ALL: u32 = 0o666;
 
 /// Why a socket could not be made. Each names the path, and leaves what was there as it was.
 #[derive(Debug, thiserror::Error)]
@@ -90,6 +93,16 @@ impl BoundSocket {
         let (listener, file) = create(path)?;
         file.hand_over_to(owner)?;
         Ok(Self { listener, file })
+    }
+
+    /// Listens at `path` for every process on the machine: who may have what is for whoever serves it to find out.
+    ///
+    /// As with [`BoundSocket::bind`], it is private until it listens.
+    pub(crate) fn bind_for_all(path: &Path) -> Result<Self, SocketError> {
+        let bound = Self::bind(path, rustix::process::geteuid().as_raw())?;
+        fs::set_permissions(path, fs::Permissions::from_mode(FOR_ALL))
+            .map_err(io_error(path, "opening it to all"))?;
+        Ok(bound)
     }
 
     /// Gives the listener and, apart from it, the guard that removes the file.

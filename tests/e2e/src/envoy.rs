@@ -44,6 +44,17 @@ pub struct Plan<'a> {
     pub fate: Fate,
 }
 
+/// One of several processes of which each takes the listeners over from the one before (Envoy's hot restart).
+#[derive(Debug, Clone, Copy)]
+pub struct Generation<'a> {
+    /// Which one it is, from 0.
+    pub epoch: u32,
+    /// The file in which the first one says what they have in common.
+    pub base_id: &'a Path,
+    /// Where all of them listen.
+    pub port: u16,
+}
+
 /// A running Envoy.
 #[derive(Debug)]
 pub struct Envoy {
@@ -68,7 +79,29 @@ impl Envoy {
     /// # Errors
     /// If the bootstrap cannot be filled in, or Envoy ends or is not ready in time.
     pub async fn start(folder: &Path, plan: &Plan<'_>) -> Result<Self> {
-        let mut starting = Self::launch(folder, plan)?;
+        // Several Envoys on one machine: no shared memory for hot restarts.
+        Self::launch(folder, plan, 0, vec!["--disable-hot-restart".to_owned()])?
+            .until_ready()
+            .await
+    }
+
+    /// The same for one of several that take over from each other; it waits until it has.
+    ///
+    /// # Errors
+    /// As [`Envoy::start`].
+    pub async fn start_generation(
+        folder: &Path,
+        plan: &Plan<'_>,
+        generation: Generation<'_>,
+    ) -> Result<Self> {
+        let arguments = generation.arguments()?;
+        Self::launch(folder, plan, generation.port, arguments)?
+            .until_ready()
+            .await
+    }
+
+    async fn until_ready(self) -> Result<Self> {
+        let mut starting = self;
         let admin = starting.admin.clone();
         let mut listeners = Vec::new();
         starting
@@ -84,20 +117,20 @@ impl Envoy {
         Ok(starting)
     }
 
-    fn launch(folder: &Path, plan: &Plan<'_>) -> Result<Self> {
+    fn launch(folder: &Path, plan: &Plan<'_>, port: u16, more: Vec<String>) -> Result<Self> {
         let file = |kind: &str| folder.join(format!("{}.{kind}", plan.name));
         let admin = file("admin.sock");
         let mut values: BTreeMap<&str, String> = template::common(plan.roles)?;
         values.extend(plan.values.iter().cloned());
         values.insert("ADMIN_SOCKET", text(&admin)?);
-        values.insert("PORT", "0".to_owned());
+        values.insert("PORT", port.to_string());
         let bootstrap = format!("{}.yaml", plan.bootstrap);
         let config = file("yaml");
         fs::write(&config, template::shipped(&bootstrap, plan.edits, &values)?)?;
         let process = Process::start(
             plan.name,
             &tools::envoy()?,
-            arguments(&config, plan.workers)?,
+            arguments(&config, plan.workers)?.into_iter().chain(more),
             &file("log"),
             plan.fate,
         )?;
@@ -261,13 +294,29 @@ impl Envoy {
     }
 }
 
+impl Generation<'_> {
+    /// The one before is told to drain at once, and to end soon after.
+    fn arguments(&self) -> Result<Vec<String>> {
+        let common = match self.epoch {
+            0 => format!(
+                "--use-dynamic-base-id --base-id-path {}",
+                text(self.base_id)?
+            ),
+            _ => format!("--base-id {}", fs::read_to_string(self.base_id)?.trim()),
+        };
+        let all = format!(
+            "{common} --restart-epoch {} --drain-time-s 1 --parent-shutdown-time-s 3",
+            self.epoch
+        );
+        Ok(all.split_whitespace().map(str::to_owned).collect())
+    }
+}
+
 fn arguments(config: &Path, workers: u32) -> Result<Vec<String>> {
     let workers = workers.to_string();
     let arguments = [
         "--config-path",
         &text(config)?,
-        // Several Envoys on one machine: no shared memory for hot restarts.
-        "--disable-hot-restart",
         "--concurrency",
         &workers,
         // The tests read the access log while it is being written.

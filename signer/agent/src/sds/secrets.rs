@@ -1,62 +1,111 @@
-//! The secrets of one workload as Envoy wants them.
+//! Secrets as Envoy wants them.
 
 use std::fmt;
-use std::sync::Arc;
 
-use envoy_types::pb::envoy::config::core::v3::DataSource;
 use envoy_types::pb::envoy::config::core::v3::data_source::Specifier;
+use envoy_types::pb::envoy::config::core::v3::{DataSource, TypedExtensionConfig};
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::secret::Type;
+use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::spiffe_cert_validator_config::TrustDomain as ValidatedDomain;
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::{
-    CertificateValidationContext, GenericSecret, Secret as SecretMessage, TlsCertificate,
+    CertificateValidationContext, GenericSecret, Secret as SecretMessage,
+    SpiffeCertValidatorConfig, TlsCertificate,
 };
 use envoy_types::pb::google::protobuf::Any;
 use pem_rfc7468::LineEnding;
 use prost::Message;
 use sha2::{Digest, Sha256};
-use zeroize::Zeroize;
+use spiffe::TrustDomain;
+use zeroize::{Zeroize, Zeroizing};
 
 use super::SECRET_TYPE;
 use crate::key::KeyError;
+use crate::shelf::Bundle;
 use crate::svid::Svid;
 
-/// The names that an Envoy can ask for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Name {
-    /// `default`: the certificate chain and its key.
-    Default,
-    /// `ROOTCA`: the trust bundle.
-    RootCa,
-    /// `DENYLIST`: the filter's deny list, for those who configure filters. Only the CA has it.
-    DenyList,
-}
-
-impl Name {
-    pub(crate) const ALL: [Self; 3] = [Self::Default, Self::RootCa, Self::DenyList];
-
-    pub(crate) fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|known| known.as_str() == name)
-    }
-
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Default => "default",
-            Self::RootCa => "ROOTCA",
-            Self::DenyList => "DENYLIST",
-        }
-    }
-}
+/// Envoy's validator that has a bundle for each trust domain, and its configuration's type.
+const SPIFFE_VALIDATOR: &str = "envoy.tls.cert_validator.spiffe";
+const SPIFFE_VALIDATOR_TYPE: &str =
+    "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.SPIFFECertValidatorConfig";
 
 /// A resource ready to be sent, overwritten when it is dropped. Every stream shares it; what gRPC copies of it into its
 /// send buffers is freed without being overwritten.
-pub(crate) struct Secret {
+pub struct Secret {
     version: String,
     body: Any,
 }
 
 impl Secret {
+    /// A certificate chain and its key, PEM.
+    #[must_use]
+    pub fn certificate(name: &str, chain: &str, mut key: Zeroizing<String>) -> Self {
+        let message = TlsCertificate {
+            certificate_chain: Some(inline(chain.to_owned())),
+            private_key: Some(inline(std::mem::take(&mut *key))),
+            ..TlsCertificate::default()
+        };
+        Self::new(name, &[chain.as_bytes()], Type::TlsCertificate(message))
+    }
+
+    /// Roots as `trusted_ca`, and revocation lists where there are any: a verifier then wants a list of each leaf's issuer, and none of the
+    /// issuers' issuers.
+    #[must_use]
+    pub fn roots(name: &str, bundle: &Bundle) -> Self {
+        let (roots, lists) = (&bundle.roots, &bundle.lists);
+        let message = CertificateValidationContext {
+            trusted_ca: Some(inline(pem("CERTIFICATE", roots))),
+            crl: (!lists.is_empty()).then(|| inline(pem("X509 CRL", lists))),
+            // a root signs no lists of its own: without this, every handshake would fail for want of one
+            only_verify_leaf_cert_crl: !lists.is_empty(),
+            ..CertificateValidationContext::default()
+        };
+        let contents = [slices(roots), slices(lists)].concat();
+        Self::new(name, &contents, Type::ValidationContext(message))
+    }
+
+    /// A bundle for each trust domain, for Envoy's SPIFFE validator. It takes no revocation lists: the caller sees to it that there are none.
+    pub(crate) fn validator(name: &str, bundles: &[(&TrustDomain, &Bundle)]) -> Self {
+        let config = SpiffeCertValidatorConfig {
+            trust_domains: bundles.iter().map(validated).collect(),
+            ..SpiffeCertValidatorConfig::default()
+        };
+        let extension = TypedExtensionConfig {
+            name: SPIFFE_VALIDATOR.to_owned(),
+            typed_config: Some(Any {
+                type_url: SPIFFE_VALIDATOR_TYPE.to_owned(),
+                value: config.encode_to_vec(),
+            }),
+        };
+        let message = CertificateValidationContext {
+            custom_validator_config: Some(extension),
+            ..CertificateValidationContext::default()
+        };
+        let mut contents = vec![SPIFFE_VALIDATOR.as_bytes()];
+        for (domain, bundle) in bundles {
+            contents.push(domain.as_str().as_bytes());
+            contents.extend(slices(&bundle.roots));
+        }
+        Self::new(name, &contents, Type::ValidationContext(message))
+    }
+
+    /// What came with `svid`, under this name.
+    pub(crate) fn of_svid(name: &str, svid: &Svid) -> Result<Self, KeyError> {
+        let chain = pem("CERTIFICATE", &svid.chain);
+        Ok(Self::certificate(name, &chain, svid.key.to_pem()?))
+    }
+
+    /// The filter's deny list, JSON.
+    pub(crate) fn deny_list(name: &str, json: &str) -> Self {
+        let message = GenericSecret {
+            secret: Some(inline(json.to_owned())),
+            ..GenericSecret::default()
+        };
+        Self::new(name, &[json.as_bytes()], Type::GenericSecret(message))
+    }
+
     /// The first 16 hexadecimal digits of SHA-256 over the name and the contents: the same material has the same
     /// version whoever serves it and after any restart. The key plays no part, since each certificate has its own.
-    pub(crate) fn version(&self) -> &str {
+    #[must_use]
+    pub fn version(&self) -> &str {
         &self.version
     }
 
@@ -64,9 +113,9 @@ impl Secret {
         self.body.clone()
     }
 
-    fn new(name: Name, contents: &[&[u8]], kind: Type) -> Self {
+    pub(super) fn new(name: &str, contents: &[&[u8]], kind: Type) -> Self {
         let message = SecretMessage {
-            name: name.as_str().to_owned(),
+            name: name.to_owned(),
             r#type: Some(kind),
         };
         let body = Any {
@@ -74,8 +123,9 @@ impl Secret {
             value: message.encode_to_vec(),
         };
         overwrite(message);
+        let parts = std::iter::once(name.as_bytes());
         Self {
-            version: version(name, contents),
+            version: digest(parts.chain(contents.iter().copied())),
             body,
         }
     }
@@ -93,96 +143,12 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// What there is to serve at one moment.
-#[derive(Clone, Debug, Default)]
-pub struct Snapshot {
-    certificate: Option<Arc<Secret>>,
-    bundle: Option<Arc<Secret>>,
-    deny_list: Option<Arc<Secret>>,
-}
-
-impl Snapshot {
-    /// A trust bundle and nothing else: roots, and revocation lists where there are any, in DER. A verifier then wants a list of each
-    /// leaf's issuer, and none of the issuers' issuers.
-    #[must_use]
-    pub fn of_bundle(roots: &[Vec<u8>], lists: &[Vec<u8>]) -> Self {
-        Self {
-            bundle: Some(Arc::new(bundle(roots, lists))),
-            ..Self::default()
-        }
+fn validated((domain, bundle): &(&TrustDomain, &Bundle)) -> ValidatedDomain {
+    ValidatedDomain {
+        name: domain.as_str().to_owned(),
+        trust_bundle: Some(inline(pem("CERTIFICATE", &bundle.roots))),
+        ..ValidatedDomain::default()
     }
-
-    /// The same with the filter's deny list, JSON.
-    #[must_use]
-    pub fn with_deny_list(self, json: &str) -> Self {
-        Self {
-            deny_list: Some(Arc::new(deny_list(json))),
-            ..self
-        }
-    }
-
-    /// The version of the bundle: the same for the same roots and revocation lists.
-    #[must_use]
-    pub fn bundle_version(&self) -> Option<&str> {
-        self.bundle.as_ref().map(|bundle| bundle.version())
-    }
-
-    /// Everything that came with `svid`.
-    pub(crate) fn of(svid: &Svid) -> Result<Self, KeyError> {
-        Ok(Self {
-            certificate: Some(Arc::new(certificate(svid)?)),
-            bundle: Some(Arc::new(bundle(&svid.bundle, &[]))),
-            deny_list: None,
-        })
-    }
-
-    /// Takes the certificate away, because it has ended. The roots are good on their own.
-    pub(crate) fn withdraw_certificate(&mut self) {
-        self.certificate = None;
-    }
-
-    pub(crate) fn get(&self, name: Name) -> Option<&Arc<Secret>> {
-        match name {
-            Name::Default => self.certificate.as_ref(),
-            Name::RootCa => self.bundle.as_ref(),
-            Name::DenyList => self.deny_list.as_ref(),
-        }
-    }
-}
-
-fn certificate(svid: &Svid) -> Result<Secret, KeyError> {
-    let mut key = svid.key.to_pem()?;
-    let message = TlsCertificate {
-        certificate_chain: Some(inline(pem("CERTIFICATE", &svid.chain))),
-        private_key: Some(inline(std::mem::take(&mut *key))),
-        ..TlsCertificate::default()
-    };
-    Ok(Secret::new(
-        Name::Default,
-        &slices(&svid.chain),
-        Type::TlsCertificate(message),
-    ))
-}
-
-fn bundle(roots: &[Vec<u8>], lists: &[Vec<u8>]) -> Secret {
-    let message = CertificateValidationContext {
-        trusted_ca: Some(inline(pem("CERTIFICATE", roots))),
-        crl: (!lists.is_empty()).then(|| inline(pem("X509 CRL", lists))),
-        // a root signs no lists of its own: without this, every handshake would fail for want of one
-        only_verify_leaf_cert_crl: !lists.is_empty(),
-        ..CertificateValidationContext::default()
-    };
-    let contents = [slices(roots), slices(lists)].concat();
-    Secret::new(Name::RootCa, &contents, Type::ValidationContext(message))
-}
-
-fn deny_list(json: &str) -> Secret {
-    let message = GenericSecret {
-        secret: Some(inline(json.to_owned())),
-        ..GenericSecret::default()
-    };
-    let kind = Type::GenericSecret(message);
-    Secret::new(Name::DenyList, &[json.as_bytes()], kind)
 }
 
 fn slices(ders: &[Vec<u8>]) -> Vec<&[u8]> {
@@ -200,11 +166,6 @@ fn inline(text: String) -> DataSource {
 fn pem(label: &str, ders: &[Vec<u8>]) -> String {
     let encode = |der: &Vec<u8>| pem_rfc7468::encode_string(label, LineEnding::LF, der);
     ders.iter().flat_map(encode).collect()
-}
-
-fn version(name: Name, contents: &[&[u8]]) -> String {
-    let parts = std::iter::once(name.as_str().as_bytes());
-    digest(parts.chain(contents.iter().copied()))
 }
 
 /// The first 16 hexadecimal digits of SHA-256 over the parts, each behind its length.
@@ -237,58 +198,37 @@ fn overwrite(message: SecretMessage) {
 }
 
 #[cfg(test)]
-impl Snapshot {
-    /// Stand-ins whose contents are any text, for tests of what is sent when.
-    pub(crate) fn stand_in(chain: Option<&str>, roots: Option<&str>) -> Self {
-        let secret = |name, text: &str| {
-            let empty = Type::ValidationContext(CertificateValidationContext::default());
-            Arc::new(Secret::new(name, &[text.as_bytes()], empty))
-        };
-        Self {
-            certificate: chain.map(|text| secret(Name::Default, text)),
-            bundle: roots.map(|text| secret(Name::RootCa, text)),
-            deny_list: None,
-        }
-    }
-}
-
-#[cfg(test)]
 mod tests {
-    use std::time::{Duration, UNIX_EPOCH};
-
     use spiffe::SpiffeId;
 
     use super::*;
-    use crate::key::WorkloadKey;
-    use crate::testca::{Order, TestCa};
-    use crate::upstream::Issued;
+    use crate::testsvid;
 
-    fn svid(ca: &TestCa, serial: u64) -> Svid {
+    fn svid(serial: u64) -> Svid {
         let id = SpiffeId::new("spiffe://example.org/frontend").unwrap();
-        let now = UNIX_EPOCH + Duration::from_secs(1_800_000_000);
-        let key = WorkloadKey::generate().unwrap();
-        let csr = key.request(&id, &[]).unwrap();
-        let mut order = Order::new(
-            "spiffe://example.org/frontend",
-            now,
-            now + Duration::from_secs(60),
-        );
-        order.serial = serial;
-        let issued = Issued {
-            chain: ca.chain(csr.as_bytes(), &order),
-            bundle: ca.bundle(),
-        };
-        Svid::check(issued, key, &id, now).unwrap()
+        testsvid::svid(&id, serial)
     }
 
-    fn ca() -> TestCa {
-        TestCa::new(UNIX_EPOCH + Duration::from_secs(1_800_000_000))
+    fn bundle(roots: &[u8], lists: &[u8]) -> Bundle {
+        let ders = |ders: &[u8]| ders.iter().map(|der| vec![*der]).collect();
+        Bundle {
+            roots: ders(roots),
+            lists: ders(lists),
+            ..Bundle::default()
+        }
     }
 
-    fn sent(snapshot: &Snapshot, name: Name) -> SecretMessage {
-        let any = snapshot.get(name).unwrap().to_any();
+    fn sent(secret: &Secret) -> SecretMessage {
+        let any = secret.to_any();
         assert_eq!(any.type_url, SECRET_TYPE);
         SecretMessage::decode(any.value.as_slice()).unwrap()
+    }
+
+    fn context(secret: &Secret) -> CertificateValidationContext {
+        match sent(secret).r#type {
+            Some(Type::ValidationContext(context)) => context,
+            other => panic!("not a context: {other:?}"),
+        }
     }
 
     fn bytes(source: Option<DataSource>) -> Vec<u8> {
@@ -300,22 +240,16 @@ mod tests {
 
     #[test]
     fn the_certificate_goes_out_as_chain_and_key() {
-        let svid = svid(&ca(), 1);
-        let secret = sent(&Snapshot::of(&svid).unwrap(), Name::Default);
+        let svid = svid(1);
+        let secret = sent(&Secret::of_svid("default", &svid).unwrap());
         assert_eq!(secret.name, "default");
         let Some(Type::TlsCertificate(tls)) = secret.r#type else {
             panic!("not a certificate")
         };
         let chain = String::from_utf8(bytes(tls.certificate_chain)).unwrap();
         assert_eq!(chain.matches("-----BEGIN CERTIFICATE-----\n").count(), 2);
-        let (_, leaf) = pem_rfc7468::decode_vec(
-            chain
-                .split_inclusive("-----END CERTIFICATE-----\n")
-                .next()
-                .unwrap()
-                .as_bytes(),
-        )
-        .unwrap();
+        let first = chain.split_inclusive("-----END CERTIFICATE-----\n").next();
+        let (_, leaf) = pem_rfc7468::decode_vec(first.unwrap().as_bytes()).unwrap();
         assert_eq!(leaf, svid.chain[0]);
         assert_eq!(
             bytes(tls.private_key),
@@ -325,26 +259,17 @@ mod tests {
 
     #[test]
     fn the_bundle_goes_out_as_trusted_ca() {
-        let secret = sent(&Snapshot::of(&svid(&ca(), 1)).unwrap(), Name::RootCa);
-        assert_eq!(secret.name, "ROOTCA");
-        let Some(Type::ValidationContext(context)) = secret.r#type else {
-            panic!("not a context")
-        };
-        assert!(bytes(context.trusted_ca).starts_with(b"-----BEGIN CERTIFICATE-----\n"));
+        let secret = Secret::roots("ROOTCA", &bundle(&[1], &[]));
+        assert_eq!(sent(&secret).name, "ROOTCA");
+        let trusted = bytes(context(&secret).trusted_ca);
+        assert!(trusted.starts_with(b"-----BEGIN CERTIFICATE-----\n"));
     }
 
     #[test]
     fn revocation_lists_go_out_with_the_bundle_and_make_another_version_of_it() {
-        let (roots, lists) = ([vec![1]], [vec![2], vec![3]]);
-        let (without, with) = (
-            Snapshot::of_bundle(&roots, &[]),
-            Snapshot::of_bundle(&roots, &lists),
-        );
-        assert_ne!(without.bundle_version(), with.bundle_version());
-        let context = |snapshot| match sent(snapshot, Name::RootCa).r#type {
-            Some(Type::ValidationContext(context)) => context,
-            other => panic!("not a context: {other:?}"),
-        };
+        let without = Secret::roots("ROOTCA", &bundle(&[1], &[]));
+        let with = Secret::roots("ROOTCA", &bundle(&[1], &[2, 3]));
+        assert_ne!(without.version(), with.version());
         let crl = String::from_utf8(bytes(context(&with).crl)).unwrap();
         assert_eq!(crl.matches("-----BEGIN X509 CRL-----\n").count(), 2);
         assert!(context(&with).only_verify_leaf_cert_crl);
@@ -353,31 +278,51 @@ mod tests {
     }
 
     #[test]
+    fn the_spiffe_validator_has_a_bundle_for_each_trust_domain() {
+        let domains = ["a.org", "b.org"].map(|name| TrustDomain::new(name).unwrap());
+        let bundles = [bundle(&[1], &[]), bundle(&[2, 3], &[])];
+        let both: Vec<_> = domains.iter().zip(&bundles).collect();
+        let secret = Secret::validator("ALL", &both);
+        let extension = context(&secret).custom_validator_config.unwrap();
+        assert_eq!(extension.name, SPIFFE_VALIDATOR);
+        let config = extension.typed_config.unwrap();
+        assert_eq!(config.type_url, SPIFFE_VALIDATOR_TYPE);
+        let config = SpiffeCertValidatorConfig::decode(config.value.as_slice()).unwrap();
+        let found = config.trust_domains.into_iter().map(|domain| {
+            let roots = String::from_utf8(bytes(domain.trust_bundle)).unwrap();
+            (domain.name, roots.matches("BEGIN").count())
+        });
+        let found: Vec<_> = found.collect();
+        assert_eq!(found, [("a.org".to_owned(), 1), ("b.org".to_owned(), 2)]);
+        assert_eq!(context(&secret).trusted_ca, None);
+        // the same roots, the other way round
+        let crossed = Secret::validator("ALL", &[(both[0].0, both[1].1), (both[1].0, both[0].1)]);
+        assert_ne!(secret.version(), crossed.version());
+    }
+
+    #[test]
     fn the_deny_list_goes_out_as_a_generic_secret() {
-        let snapshot = Snapshot::default().with_deny_list("{}");
-        let Some(Type::GenericSecret(secret)) = sent(&snapshot, Name::DenyList).r#type else {
+        let secret = Secret::deny_list("DENYLIST", "{}");
+        let Some(Type::GenericSecret(secret)) = sent(&secret).r#type else {
             panic!("not generic")
         };
         assert_eq!(bytes(secret.secret), b"{}");
     }
 
     #[test]
-    fn versions_follow_the_contents() {
-        let ca = ca();
-        let (one, two) = (
-            Snapshot::of(&svid(&ca, 1)).unwrap(),
-            Snapshot::of(&svid(&ca, 2)).unwrap(),
-        );
-        let version = |snapshot: &Snapshot, name| snapshot.get(name).unwrap().version().to_owned();
-        assert_ne!(version(&one, Name::Default), version(&two, Name::Default));
-        assert_eq!(version(&one, Name::RootCa), version(&two, Name::RootCa));
-        assert_eq!(version(&one, Name::RootCa).len(), 16);
+    fn versions_follow_name_and_contents() {
+        let of = |name, svid: &Svid| Secret::of_svid(name, svid).unwrap().version().to_owned();
+        let (one, two) = (svid(1), svid(2));
+        assert_eq!(of("default", &one), of("default", &one));
+        assert_ne!(of("default", &one), of("default", &two));
+        assert_ne!(of("default", &one), of("other", &one));
+        assert_eq!(of("default", &one).len(), 16);
     }
 
     #[test]
     fn debug_shows_no_key() {
-        let snapshot = Snapshot::of(&svid(&ca(), 1)).unwrap();
-        let shown = format!("{snapshot:?}");
+        let secret = Secret::of_svid("default", &svid(1)).unwrap();
+        let shown = format!("{secret:?}");
         assert!(!shown.contains("PRIVATE") && shown.len() < 200, "{shown}");
     }
 }

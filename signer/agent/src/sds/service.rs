@@ -1,204 +1,145 @@
-//! The edge that speaks gRPC: moves requests, secrets and responses between tonic and the state of each stream.
+//! The edge that speaks gRPC: moves requests, secrets and responses between HTTP/2 and the state of each stream.
 
+use std::convert::Infallible;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
 
-use envoy_types::pb::envoy::service::discovery::v3::{
-    DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse,
-};
-use envoy_types::pb::envoy::service::secret::v3::secret_discovery_service_server::{
-    SecretDiscoveryService, SecretDiscoveryServiceServer,
-};
-use spiffe::SpiffeId;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use envoy_types::pb::envoy::service::discovery::v3::{DiscoveryRequest, DiscoveryResponse};
+use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Request, Response, Status, Streaming};
+use tonic::Status;
+use tonic::body::Body;
+use tonic::codegen::http::{Request, Response};
+use tonic::codegen::{BoxFuture, Service};
+use tonic::server::NamedService;
 
-use super::secrets::Snapshot;
-use super::stream::{Fault, Note, Reaction, Stream};
-use crate::agent::Limits;
+use super::catalogue::{Catalogues, Validation};
+use super::conversation::{Conversation, Protocol, status};
+use super::delta::Delta;
+use super::metadata;
+use super::note::Reaction;
+use super::stream::Stream;
+use super::wire::{Requests, response};
+use crate::board::Boards;
+use crate::desk::{Desk, no_identity};
 
-type Responses<T> = ReceiverStream<Result<T, Status>>;
-
-/// SDS for one workload.
+/// SDS on one socket.
 pub(crate) struct Sds {
-    id: SpiffeId,
-    secrets: watch::Receiver<Snapshot>,
-    slots: Arc<Semaphore>,
-    limits: Limits,
-    opened: AtomicU64,
+    pub(super) desk: Arc<Desk>,
+    pub(super) boards: Arc<Boards<Catalogues>>,
+    /// How a node is told whom to trust that does not say itself how it wants to be.
+    pub(super) validation: Validation,
 }
 
 impl Sds {
-    /// Serves what `secrets` holds; its end ends the streams.
     pub(crate) fn server(
-        id: SpiffeId,
-        secrets: watch::Receiver<Snapshot>,
-        limits: Limits,
-    ) -> SecretDiscoveryServiceServer<Self> {
-        let sds = Self {
-            id,
-            secrets,
-            slots: Arc::new(Semaphore::new(limits.streams)),
-            limits,
-            opened: AtomicU64::new(0),
+        desk: Arc<Desk>,
+        boards: Arc<Boards<Catalogues>>,
+        validation: Validation,
+    ) -> SdsServer {
+        SdsServer(Arc::new(Self {
+            desk,
+            boards,
+            validation,
+        }))
+    }
+
+    /// Begins a stream, for a caller who may have something.
+    async fn begin<P: Protocol>(
+        self: Arc<Self>,
+        request: Request<Body>,
+        stream: P,
+    ) -> Result<Response<Body>, Status> {
+        let caller = Desk::caller(request.extensions())?;
+        let place = self.desk.place(&caller)?;
+        let view = self.desk.view(&caller).await.ok_or_else(no_identity)?;
+        let most = self.desk.limits().message_bytes;
+        let (responses, outgoing) = mpsc::channel(1);
+        let conversation = Conversation {
+            sds: self,
+            caller,
+            view,
+            stream,
+            requests: Requests::new(request.into_body(), most),
+            responses,
+            place,
         };
-        SecretDiscoveryServiceServer::new(sds).max_decoding_message_size(limits.message_bytes)
+        tokio::spawn(conversation.run());
+        Ok(response(ReceiverStream::new(outgoing)))
+    }
+
+    /// What there is of what is asked for, once.
+    async fn fetch(&self, request: Request<Body>) -> Result<DiscoveryResponse, Status> {
+        let caller = Desk::caller(request.extensions())?;
+        let _place = self.desk.place(&caller)?;
+        let view = self.desk.view(&caller).await.ok_or_else(no_identity)?;
+        let mut requests = Requests::new(request.into_body(), self.desk.limits().message_bytes);
+        let request: Option<DiscoveryRequest> = requests.message().await?;
+        let request = request.ok_or_else(|| Status::invalid_argument("there is no request"))?;
+        let validation = metadata::validation(request.node.as_ref(), self.validation)
+            .map_err(|bad| Status::invalid_argument(bad.to_string()))?;
+        let secrets = self.boards.reader(&view, validation).newest().snapshot;
+        let mut stream = self.stream();
+        let reaction = stream.on_request(request, &secrets);
+        let Reaction { response, notes } = reaction.map_err(|fault| status(&fault))?;
+        self.report(view.default_id(), stream.node(), notes);
+        let response = response.ok_or_else(|| {
+            Status::unavailable("there is nothing yet of what was asked for; ask again")
+        })?;
+        self.desk.pushed(&view, Some(&response.version_info));
+        Ok(response)
     }
 
     fn stream(&self) -> Stream {
-        let number = self.opened.fetch_add(1, Ordering::Relaxed);
-        Stream::new(number, self.limits.names)
+        Stream::new(self.desk.number(), self.desk.limits().names)
     }
 
-    fn slot(&self) -> Result<OwnedSemaphorePermit, Status> {
-        let slot = Arc::clone(&self.slots).try_acquire_owned();
-        slot.map_err(|_| {
-            let most = self.limits.streams;
-            tracing::warn!(identity = %self.id, most, "an SDS stream was refused: too many are open");
-            Status::resource_exhausted(format!("{most} SDS streams are open on this socket, which is the limit"))
+    fn delta(&self) -> Delta {
+        Delta::new(self.desk.number(), self.desk.limits().names)
+    }
+
+    async fn answer(self: Arc<Self>, request: Request<Body>) -> Result<Response<Body>, Status> {
+        let method = request.uri().path().rsplit('/').next();
+        match method {
+            Some("StreamSecrets") => {
+                let stream = self.stream();
+                self.begin(request, stream).await
+            }
+            Some("DeltaSecrets") => {
+                let delta = self.delta();
+                self.begin(request, delta).await
+            }
+            Some("FetchSecrets") => {
+                let fetched = self.fetch(request).await?;
+                Ok(response(tokio_stream::once(Ok(fetched))))
+            }
+            _ => Err(Status::unimplemented("SDS has no such method")),
+        }
+    }
+}
+
+/// What HTTP/2 calls: `envoy.service.secret.v3.SecretDiscoveryService`.
+#[derive(Clone)]
+pub(crate) struct SdsServer(Arc<Sds>);
+
+impl NamedService for SdsServer {
+    const NAME: &'static str = "envoy.service.secret.v3.SecretDiscoveryService";
+}
+
+impl Service<Request<Body>> for SdsServer {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<Response<Body>, Infallible>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let sds = Arc::clone(&self.0);
+        Box::pin(async move {
+            let answered = sds.answer(request).await;
+            Ok(answered.unwrap_or_else(Status::into_http))
         })
-    }
-}
-
-#[tonic::async_trait]
-impl SecretDiscoveryService for Sds {
-    type DeltaSecretsStream = Responses<DeltaDiscoveryResponse>;
-    type StreamSecretsStream = Responses<DiscoveryResponse>;
-
-    async fn stream_secrets(
-        &self,
-        request: Request<Streaming<DiscoveryRequest>>,
-    ) -> Result<Response<Self::StreamSecretsStream>, Status> {
-        let slot = self.slot()?;
-        // One response is under way at most: the next is made of what is newest when there is room for it, so that a slow
-        // client holds nothing up and skips what it was too slow for.
-        let (responses, stream) = mpsc::channel(1);
-        let conversation = Conversation {
-            id: self.id.clone(),
-            stream: self.stream(),
-            secrets: self.secrets.clone(),
-            requests: request.into_inner(),
-            responses,
-            _slot: slot,
-        };
-        tokio::spawn(conversation.run());
-        Ok(Response::new(ReceiverStream::new(stream)))
-    }
-
-    async fn fetch_secrets(
-        &self,
-        request: Request<DiscoveryRequest>,
-    ) -> Result<Response<DiscoveryResponse>, Status> {
-        let reaction = self
-            .stream()
-            .on_request(request.into_inner(), &self.secrets.borrow());
-        let Reaction { response, notes } = reaction.map_err(|fault| status(&fault))?;
-        report(&self.id, "", &notes);
-        let response = response.ok_or_else(|| {
-            Status::unavailable("there is nothing yet of what was asked for; ask again")
-        });
-        response.map(Response::new)
-    }
-
-    async fn delta_secrets(
-        &self,
-        _request: Request<Streaming<DeltaDiscoveryRequest>>,
-    ) -> Result<Response<Self::DeltaSecretsStream>, Status> {
-        Err(Status::unimplemented(
-            "SDS is served state-of-the-world only; set api_type: GRPC, not DELTA_GRPC",
-        ))
-    }
-}
-
-/// One stream with its two ends.
-struct Conversation {
-    id: SpiffeId,
-    stream: Stream,
-    secrets: watch::Receiver<Snapshot>,
-    requests: Streaming<DiscoveryRequest>,
-    responses: mpsc::Sender<Result<DiscoveryResponse, Status>>,
-    _slot: OwnedSemaphorePermit,
-}
-
-impl Conversation {
-    async fn run(mut self) {
-        let responses = self.responses.clone();
-        // No room is made any more when the client has gone.
-        while let Ok(room) = responses.reserve().await {
-            match self.next().await {
-                Ok(Some(response)) => room.send(Ok(response)),
-                Ok(None) => {}
-                Err(End::Gone) => return,
-                Err(End::Because(status)) => return room.send(Err(status)),
-            }
-        }
-    }
-
-    /// Waits for the next thing to happen.
-    async fn next(&mut self) -> Result<Option<DiscoveryResponse>, End> {
-        tokio::select! {
-            request = self.requests.message() => match request {
-                Ok(Some(request)) => self.on_request(request),
-                Ok(None) => Err(End::Gone),
-                Err(status) => Err(End::Because(status)),
-            },
-            changed = self.secrets.changed() => match changed {
-                Ok(()) => Ok(self.stream.on_secrets(&self.secrets.borrow_and_update())),
-                Err(_) => Err(End::Because(Status::unavailable("the agent is shutting down"))),
-            },
-        }
-    }
-
-    fn on_request(&mut self, request: DiscoveryRequest) -> Result<Option<DiscoveryResponse>, End> {
-        let secrets = self.secrets.borrow_and_update();
-        let reaction = self.stream.on_request(request, &secrets);
-        drop(secrets);
-        let Reaction { response, notes } = reaction.map_err(|fault| {
-            tracing::warn!(identity = %self.id, node = self.stream.node(), reason = %fault, "an SDS stream was ended");
-            End::Because(status(&fault))
-        })?;
-        report(&self.id, self.stream.node(), &notes);
-        Ok(response)
-    }
-}
-
-/// How a stream comes to its end.
-enum End {
-    /// The client left.
-    Gone,
-    /// The client is told why.
-    Because(Status),
-}
-
-fn status(fault: &Fault) -> Status {
-    let message = fault.to_string();
-    match fault {
-        Fault::NoNode | Fault::WrongType { .. } => Status::invalid_argument(message),
-        Fault::TooManyNames { .. } => Status::resource_exhausted(message),
-    }
-}
-
-fn report(id: &SpiffeId, node: &str, notes: &[Note]) {
-    for note in notes {
-        match note {
-            Note::Opened { node } => tracing::info!(identity = %id, node, "SDS stream opened"),
-            Note::Accepted { version } => {
-                tracing::debug!(identity = %id, node, version, "Envoy accepted the secrets");
-            }
-            Note::Refused {
-                version,
-                code,
-                message,
-            } => {
-                tracing::warn!(identity = %id, node, version, code, detail = message, "Envoy refused the secrets and goes on with what it had");
-            }
-            Note::Stale { nonce } => {
-                tracing::debug!(identity = %id, node, nonce, "ignored: answers an older response");
-            }
-            Note::Unknown { names } => {
-                tracing::warn!(identity = %id, node, ?names, "left out: no such secret; there are \"default\" and \"ROOTCA\"");
-            }
-        }
     }
 }

@@ -6,7 +6,7 @@
 //! - A request that answers an older response than the last one is ignored: the client sends another one for the last.
 //! - A response has what the client does not have yet: names newly subscribed, and those whose contents changed. What a
 //!   client refused is not sent again until it changes.
-//! - A name that has nothing to send yet is answered as soon as it does.
+//! - A name that has nothing to send yet is answered as soon as it does. Nothing can be taken back: that is for delta streams.
 //!
 //! A [whole](Stream::whole) stream sends everything that is wanted whenever something of it changed, so that an answer to the last
 //! response is about all of it.
@@ -15,78 +15,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use envoy_types::pb::envoy::service::discovery::v3::{DiscoveryRequest, DiscoveryResponse};
-use envoy_types::pb::google::rpc::Status as Refusal;
 
 use super::SECRET_TYPE;
-use super::secrets::{Name, Secret, Snapshot, digest};
-
-/// The longest piece of a client's text in a log.
-const LONGEST_QUOTE: usize = 512;
-
-/// Why a stream ends.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
-    /// Nobody says who is at the other end.
-    #[error("the first request has no node id; start Envoy with --service-node or set node.id")]
-    NoNode,
-    /// Something else than secrets is asked for.
-    #[error("type_url is {found:?}; this service has only {SECRET_TYPE}")]
-    WrongType {
-        /// The type, cut short.
-        found: String,
-    },
-    /// More names than are taken.
-    #[error("{found} resource names in one request; at most {most} are taken")]
-    TooManyNames {
-        /// How many there are.
-        found: usize,
-        /// How many are taken.
-        most: usize,
-    },
-}
-
-/// Something worth a line in the log.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Note {
-    /// The stream's first request came.
-    Opened {
-        /// The node's ID, cut short.
-        node: String,
-    },
-    /// The client uses what it was sent.
-    Accepted {
-        /// The version of the response.
-        version: String,
-    },
-    /// The client would not have what it was sent, and goes on with what it had.
-    Refused {
-        /// The version of the response.
-        version: String,
-        /// The code of what went wrong there.
-        code: i32,
-        /// The client's words, cut short.
-        message: String,
-    },
-    /// The request answers an older response, and was ignored.
-    Stale {
-        /// That one's nonce, cut short.
-        nonce: String,
-    },
-    /// Names that this service does not know. Each is noted once while it stays subscribed.
-    Unknown {
-        /// The names, cut short.
-        names: Vec<String>,
-    },
-}
-
-/// What comes of a request.
-#[derive(Debug, Default)]
-pub struct Reaction {
-    /// What to send, if anything.
-    pub response: Option<DiscoveryResponse>,
-    /// What to log.
-    pub notes: Vec<Note>,
-}
+use super::names::{LONGEST, ROOT_CA, WILDCARD};
+use super::note::{
+    Fault, Note, Reaction, check_count, check_type, node_id, quote, verdict, version_of,
+};
+use super::secrets::Secret;
+use super::snapshot::Snapshot;
 
 /// One stream, from its first request on.
 #[derive(Debug)]
@@ -110,7 +46,7 @@ struct Subscription {
     node: String,
     wanted: Wanted,
     /// The version last sent of each name that is wanted, whatever the client made of it.
-    sent: BTreeMap<Name, String>,
+    sent: BTreeMap<String, String>,
     responses: u64,
     last: Last,
     whole: bool,
@@ -128,10 +64,8 @@ enum Last {
 enum Wanted {
     /// No name was ever given.
     Everything,
-    Named {
-        known: BTreeSet<Name>,
-        unknown: BTreeSet<String>,
-    },
+    /// These, in the order in which they were first named; `*` may be one.
+    Named(Vec<String>),
 }
 
 impl Stream {
@@ -160,7 +94,7 @@ impl Stream {
     pub fn wants_bundle(&self) -> bool {
         match &self.phase {
             Phase::ExpectFirst => false,
-            Phase::Subscribed(subscription) => subscription.wanted.has(Name::RootCa),
+            Phase::Subscribed(subscription) => subscription.wanted.has(ROOT_CA),
         }
     }
 
@@ -182,7 +116,8 @@ impl Stream {
         request: DiscoveryRequest,
         secrets: &Snapshot,
     ) -> Result<Reaction, Fault> {
-        self.check(&request)?;
+        check_type(&request.type_url)?;
+        check_count(request.resource_names.len(), self.most_names)?;
         match &mut self.phase {
             Phase::ExpectFirst => {
                 let mut subscription = Subscription::open(&request, self.whole)?;
@@ -213,23 +148,6 @@ impl Stream {
             Phase::Subscribed(subscription) => subscription.respond(self.number, secrets),
         }
     }
-
-    /// The type may be left out, as the service has only one.
-    fn check(&self, request: &DiscoveryRequest) -> Result<(), Fault> {
-        if !request.type_url.is_empty() && request.type_url != SECRET_TYPE {
-            return Err(Fault::WrongType {
-                found: quote(&request.type_url),
-            });
-        }
-        let found = request.resource_names.len();
-        if found > self.most_names {
-            return Err(Fault::TooManyNames {
-                found,
-                most: self.most_names,
-            });
-        }
-        Ok(())
-    }
 }
 
 enum Heard {
@@ -240,9 +158,8 @@ enum Heard {
 impl Subscription {
     /// Takes the node from the first request; nothing is wanted yet.
     fn open(request: &DiscoveryRequest, whole: bool) -> Result<Self, Fault> {
-        let node = request.node.as_ref().map(|node| node.id.clone());
         Ok(Self {
-            node: node.filter(|id| !id.is_empty()).ok_or(Fault::NoNode)?,
+            node: node_id(request.node.as_ref())?,
             wanted: Wanted::Everything,
             sent: BTreeMap::new(),
             responses: 0,
@@ -259,7 +176,7 @@ impl Subscription {
         mut notes: Vec<Note>,
         secrets: &Snapshot,
     ) -> Reaction {
-        notes.extend(self.want(request.resource_names));
+        notes.extend(self.want(request.resource_names, secrets));
         Reaction {
             response: self.respond(stream, secrets),
             notes,
@@ -290,34 +207,32 @@ impl Subscription {
         }
     }
 
-    /// Takes the names of a request; notes those that are unknown and were not there before.
-    fn want(&mut self, names: Vec<String>) -> Option<Note> {
-        let wanted = self.wanted.next(names);
-        let fresh = wanted.unknown_beyond(&self.wanted);
-        self.wanted = wanted;
-        self.sent.retain(|name, _| self.wanted.has(*name));
-        (!fresh.is_empty()).then_some(Note::Unknown { names: fresh })
+    /// Takes the names of a request; notes those that there is nothing under and that were not there before.
+    fn want(&mut self, names: Vec<String>, secrets: &Snapshot) -> Option<Note> {
+        let fresh = names.iter().filter(|name| !self.wanted.names(name));
+        let unknown = fresh.filter(|name| !secrets.expects(name) && secrets.get(name).is_none());
+        let unknown: Vec<_> = unknown.map(|name| quote(name)).collect();
+        self.wanted = self.wanted.next(names);
+        self.sent.retain(|name, _| self.wanted.has(name));
+        (!unknown.is_empty()).then_some(Note::Unknown { names: unknown })
     }
 
     /// One response with all that the client wants and was not sent; and with the rest, too, if the stream is whole.
     fn respond(&mut self, stream: u64, secrets: &Snapshot) -> Option<DiscoveryResponse> {
-        let there = Name::ALL
-            .into_iter()
-            .filter(|name| self.wanted.has(*name))
-            .filter_map(|name| secrets.get(name).map(|secret| (name, secret)));
-        let is_new = |(name, secret): &(Name, &Arc<Secret>)| {
-            let sent = self.sent.get(name);
+        let there = self.wanted.of(secrets);
+        let is_new = |(name, secret): &(&str, Arc<Secret>)| {
+            let sent = self.sent.get(*name);
             sent.is_none_or(|sent| sent != secret.version())
         };
-        let news: Vec<_> = match self.whole && there.clone().any(|one| is_new(&one)) {
-            true => there.collect(),
-            false => there.filter(is_new).collect(),
+        let news: Vec<_> = match self.whole && there.iter().any(is_new) {
+            true => there,
+            false => there.into_iter().filter(is_new).collect(),
         };
         let version = version_of(news.iter().map(|(_, secret)| secret.version()))?;
-        self.sent.extend(
-            news.iter()
-                .map(|(name, secret)| (*name, secret.version().to_owned())),
-        );
+        let sent = news
+            .iter()
+            .map(|(name, secret)| ((*name).to_owned(), secret.version().to_owned()));
+        self.sent.extend(sent);
         self.responses += 1;
         let nonce = format!("{stream}-{}", self.responses);
         self.last = Last::Unanswered {
@@ -335,69 +250,44 @@ impl Subscription {
 }
 
 impl Wanted {
-    fn next(&self, names: Vec<String>) -> Self {
+    /// A name too long for anything is not kept.
+    fn next(&self, mut names: Vec<String>) -> Self {
         if names.is_empty() && matches!(self, Self::Everything) {
             return Self::Everything;
         }
-        if names.iter().any(|name| name == "*") {
-            return Self::Named {
-                known: Name::ALL.into(),
-                unknown: BTreeSet::new(),
-            };
-        }
-        let known = names.iter().filter_map(|name| Name::parse(name)).collect();
-        let unknown = names
-            .into_iter()
-            .filter(|name| Name::parse(name).is_none())
-            .collect();
-        Self::Named { known, unknown }
+        let mut seen = BTreeSet::new();
+        names.retain(|name| name.len() <= LONGEST && seen.insert(name.clone()));
+        Self::Named(names)
     }
 
-    fn has(&self, name: Name) -> bool {
+    fn has(&self, name: &str) -> bool {
+        matches!(self, Self::Everything) || self.names(WILDCARD) || self.names(name)
+    }
+
+    /// Whether it was named itself.
+    fn names(&self, name: &str) -> bool {
         match self {
-            Self::Everything => true,
-            Self::Named { known, .. } => known.contains(&name),
+            Self::Everything => false,
+            Self::Named(names) => names.iter().any(|named| named == name),
         }
     }
 
-    fn unknown(&self) -> Option<&BTreeSet<String>> {
-        match self {
-            Self::Everything => None,
-            Self::Named { unknown, .. } => Some(unknown),
-        }
+    /// What there is of it.
+    fn of<'a>(&'a self, secrets: &'a Snapshot) -> Vec<(&'a str, Arc<Secret>)> {
+        let named: &[String] = match self {
+            Self::Everything => &[],
+            Self::Named(names) => names,
+        };
+        let everything: &[String] = match self.has(WILDCARD) {
+            true => secrets.everything(),
+            false => &[],
+        };
+        let beyond = named.iter().filter(|name| !everything.contains(name));
+        let names = everything.iter().chain(beyond);
+        names
+            .filter_map(|name| Some((name.as_str(), secrets.get(name)?)))
+            .collect()
     }
-
-    fn unknown_beyond(&self, before: &Self) -> Vec<String> {
-        let fresh = self.unknown().into_iter().flatten();
-        let fresh = fresh.filter(|name| !before.unknown().is_some_and(|seen| seen.contains(*name)));
-        fresh.map(|name| quote(name)).collect()
-    }
-}
-
-/// A single secret's version is the response's; several make one together.
-fn version_of<'a>(mut versions: impl Iterator<Item = &'a str> + Clone) -> Option<String> {
-    let all = versions.clone();
-    let first = versions.next()?;
-    match versions.next() {
-        None => Some(first.to_owned()),
-        Some(_) => Some(digest(all.map(str::as_bytes))),
-    }
-}
-
-fn verdict(version: String, error: Option<&Refusal>) -> Note {
-    match error {
-        None => Note::Accepted { version },
-        Some(Refusal { code, message, .. }) => Note::Refused {
-            version,
-            code: *code,
-            message: quote(message),
-        },
-    }
-}
-
-/// As much of a client's text as a log should take.
-fn quote(text: &str) -> String {
-    text.chars().take(LONGEST_QUOTE).collect()
 }
 
 #[cfg(test)]

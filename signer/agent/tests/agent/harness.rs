@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use credence_agent::{
-    Agent, AgentError, Clock, CsrDer, Issuance, Issued, Limits, Upstream, UpstreamError, Workload,
+    Agent, AgentError, Clock, CsrDer, Issuance, Issued, Limits, Plan, Shelf, Standing, Standings,
+    Upstream, UpstreamError, Workload,
 };
 use envoy_types::pb::envoy::config::core::v3::Node;
 use envoy_types::pb::envoy::config::core::v3::data_source::Specifier;
@@ -19,6 +20,7 @@ use hyper_util::rt::TokioIo;
 use prost::Message;
 use spiffe::SpiffeId;
 use tempfile::TempDir;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -26,6 +28,7 @@ use tokio::time::{Instant, timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::{Channel, Endpoint, Uri};
 use tonic::{Status, Streaming};
+use tower::ServiceExt;
 
 use crate::ca::{Order, TestCa};
 
@@ -204,12 +207,26 @@ impl Setup {
     }
 
     pub(crate) fn start_with(&self, workloads: Vec<Workload>) -> Running {
-        let agent = self.bind(workloads).unwrap();
+        Self::start_agent(self.bind(workloads).unwrap())
+    }
+
+    pub(crate) fn start_plan(&self, plan: Plan) -> Running {
+        let (ca, clock) = (Arc::clone(&self.ca), Arc::clone(&self.clock));
+        Self::start_agent(Agent::carry_out(plan, ca, clock).unwrap())
+    }
+
+    fn start_agent(agent: Agent) -> Running {
+        let (standings, shelf) = (agent.standings(), agent.shelf());
         let (stop, stopped) = oneshot::channel::<()>();
         let task = tokio::spawn(agent.run(async {
             let _ = stopped.await;
         }));
-        Running { stop, task }
+        Running {
+            stop,
+            task,
+            standings,
+            shelf,
+        }
     }
 
     pub(crate) async fn envoy(&self) -> Envoy {
@@ -221,9 +238,17 @@ impl Setup {
 pub(crate) struct Running {
     stop: oneshot::Sender<()>,
     task: JoinHandle<Result<(), AgentError>>,
+    standings: Arc<Standings>,
+    pub(crate) shelf: Shelf,
 }
 
 impl Running {
+    /// How the clients of [`ID`] are doing.
+    pub(crate) fn standing(&self) -> Standing {
+        let id = SpiffeId::new(ID).unwrap();
+        self.standings.report().remove(&id).unwrap_or_default()
+    }
+
     /// How it ends by itself.
     pub(crate) async fn end(self) -> Result<(), AgentError> {
         self.task.await.unwrap()
@@ -236,14 +261,26 @@ impl Running {
 }
 
 pub(crate) async fn client(socket: &Path) -> SecretDiscoveryServiceClient<Channel> {
-    let path = socket.to_owned();
+    SecretDiscoveryServiceClient::new(channel(socket).await)
+}
+
+pub(crate) async fn channel(socket: &Path) -> Channel {
+    channel_over(UnixStream::connect(socket).await.unwrap()).await
+}
+
+/// A channel over this connection and no other.
+pub(crate) async fn channel_over<IO>(connection: IO) -> Channel
+where
+    IO: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let mut connection = Some(connection);
     let connector = tower::service_fn(move |_: Uri| {
-        let path = path.clone();
-        async move { UnixStream::connect(path).await.map(TokioIo::new) }
+        let connection = connection.take().map(TokioIo::new);
+        std::future::ready(connection.ok_or(std::io::ErrorKind::NotConnected))
     });
+    let connector = connector.map_err(std::io::Error::from);
     let endpoint = Endpoint::from_static("http://agent").initial_stream_window_size(WINDOW);
-    let channel = endpoint.connect_with_connector(connector).await.unwrap();
-    SecretDiscoveryServiceClient::new(channel)
+    endpoint.connect_with_connector(connector).await.unwrap()
 }
 
 pub(crate) fn request(names: &[&str]) -> DiscoveryRequest {

@@ -10,8 +10,15 @@
 
 #[path = "../support/ca.rs"]
 mod ca;
+mod callers;
+mod delta;
+mod gone;
 mod harness;
 mod log;
+mod passed_on;
+mod proto;
 mod rotation;
 mod sds;
 mod sockets;
+mod status;
+mod workload;

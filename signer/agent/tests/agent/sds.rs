@@ -213,21 +213,19 @@ async fn an_envoy_that_reads_nothing_holds_nobody_up_and_gets_the_newest_later()
 }
 
 #[tokio::test(start_paused = true)]
-async fn fetch_answers_once_and_delta_says_what_to_do() {
+async fn fetch_answers_once() {
     let setup = Setup::new(HOUR);
     setup.ca.set(Mood::Unavailable);
     let _agent = setup.start();
     let mut client = client(&setup.path("s")).await;
-    let early = client.fetch_secrets(first(&["default"])).await.unwrap_err();
-    assert_eq!(early.code(), Code::Unavailable);
+    for name in ["default", "nonsense"] {
+        let early = client.fetch_secrets(first(&[name])).await.unwrap_err();
+        assert_eq!(early.code(), Code::Unavailable);
+    }
     setup.ca.set(Mood::Good);
     tokio::time::sleep(MINUTE).await;
     let response = client.fetch_secrets(first(&["default"])).await.unwrap();
     assert_eq!(names(response.get_ref()), ["default"]);
-    let delta = client
-        .delta_secrets(tokio_stream::empty())
-        .await
-        .unwrap_err();
-    assert_eq!(delta.code(), Code::Unimplemented);
-    assert!(delta.message().contains("api_type"), "{delta}");
+    let nameless = client.fetch_secrets(request(&["default"])).await;
+    assert_eq!(nameless.unwrap_err().code(), Code::InvalidArgument);
 }

@@ -231,7 +231,10 @@ fn is_dropped(path: &Path) -> bool {
 }
 
 /// Runs `work` on a thread of its own whose uid, to the kernel, is `uid`. Only root can do that.
-async fn as_uid<T: Send + 'static>(uid: u32, work: impl FnOnce() -> T + Send + 'static) -> T {
+pub(crate) async fn as_uid<T: Send + 'static>(
+    uid: u32,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> T {
     let thread = move || {
         let uid = Uid::from_raw(uid);
         rustix::thread::set_thread_res_uid(uid, uid, uid).unwrap();
@@ -243,7 +246,7 @@ async fn as_uid<T: Send + 'static>(uid: u32, work: impl FnOnce() -> T + Send + '
         .unwrap()
 }
 
-fn open_up(setup: &Setup) {
+pub(crate) fn open_up(setup: &Setup) {
     fs::set_permissions(setup.folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
 }
 

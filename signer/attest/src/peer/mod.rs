@@ -15,6 +15,7 @@ use crate::{
     port::{Attestor, BoxFuture, Now},
     watched::Watched,
 };
+use spiffe::SpiffeId;
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
@@ -67,27 +68,51 @@ impl PeerAttestor {
         }
     }
 
-    async fn registry(&self, now: Now) -> Result<Arc<Registry>, Failure> {
+    /// Who the process is. `steady` is the time since some start that stays the same ([`Now::steady`]).
+    ///
+    /// # Errors
+    /// If no entry is for it, or that cannot be told now.
+    pub async fn identify(
+        &self,
+        peer: &PeerCredentials,
+        steady: Duration,
+    ) -> Result<SpiffeId, AttestError> {
+        let found = self.find(peer, steady).await;
+        let identity = found.map(|(identity, _)| identity);
+        identity.map_err(|why| AttestError::of(&self.name, why))
+    }
+
+    async fn registry(&self, steady: Duration) -> Result<Arc<Registry>, Failure> {
         match &self.registry {
             Source::Fixed(registry) => Ok(Arc::clone(registry)),
             Source::File(file) => {
-                let read = file.get_lately(now.steady, LOOK).await;
+                let read = file.get_lately(steady, LOOK).await;
                 Ok(read.map_err(|fault| Unavailable::File(fault.to_string()))?)
             }
         }
     }
 
-    async fn look(&self, evidence: &Evidence, now: Now) -> Result<Attested, Failure> {
-        let peer = evidence.peer.as_ref().ok_or(Failure::NoEvidence)?;
-        let registry = self.registry(now).await?;
+    /// Who the process is, and what it runs where an entry asks for that.
+    async fn find(
+        &self,
+        peer: &PeerCredentials,
+        steady: Duration,
+    ) -> Result<(SpiffeId, Option<Executable>), Failure> {
+        let registry = self.registry(steady).await?;
         let executable = self.executable(peer, &registry).await?;
-        let entry = registry.find(peer, executable.as_ref())?;
+        let identity = registry.find(peer, executable.as_ref())?.identity.clone();
         // last: whatever was found out is of the process that connected, and of what it ran then
         peer.check()?;
+        Ok((identity, executable))
+    }
+
+    async fn look(&self, evidence: &Evidence, now: Now) -> Result<Attested, Failure> {
+        let peer = evidence.peer.as_ref().ok_or(Failure::NoEvidence)?;
+        let (identity, executable) = self.find(peer, now.steady).await?;
         let path = executable.as_ref().map(|found| found.path.clone());
         let sha256 = executable.as_ref().and_then(|found| found.sha256);
         Ok(Attested {
-            identity: entry.identity.clone(),
+            identity,
             on_behalf: None,
             proof: ProofRecord {
                 attestor: self.name.clone(),
