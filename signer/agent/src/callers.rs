@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use credence_attest::peer::{PeerAttestor, PeerCredentials};
 use spiffe::SpiffeId;
+use tokio::time::Instant;
 
 use crate::view::View;
 
@@ -64,6 +65,8 @@ impl Callers for OneUid {
 pub struct Registered {
     attestor: PeerAttestor,
     views: BTreeMap<SpiffeId, Arc<View>>,
+    /// What the age of a registry's file is counted from.
+    started: Instant,
 }
 
 impl Registered {
@@ -76,6 +79,7 @@ impl Registered {
         Self {
             attestor,
             views: views.collect(),
+            started: Instant::now(),
         }
     }
 }
@@ -91,7 +95,7 @@ impl fmt::Debug for Registered {
 impl Callers for Registered {
     fn view<'a>(&'a self, peer: &'a PeerCredentials) -> Looking<'a> {
         Box::pin(async move {
-            match self.attestor.identify(peer).await {
+            match self.attestor.identify(peer, self.started.elapsed()).await {
                 Ok(identity) => self.views.get(&identity).cloned(),
                 Err(reason) => {
                     tracing::debug!(uid = peer.uid, %reason, "a caller has no identity here");
@@ -105,14 +109,16 @@ impl Callers for Registered {
 #[cfg(test)]
 mod tests {
     use credence_attest::peer::{Entry, Registry};
+    use tokio::net::UnixStream;
 
     use super::*;
 
+    /// This very process, under another uid.
     fn peer(uid: u32) -> PeerCredentials {
+        let (ours, _theirs) = UnixStream::pair().unwrap();
         PeerCredentials {
             uid,
-            gid: uid,
-            process: None,
+            ..PeerCredentials::of(&ours).unwrap()
         }
     }
 

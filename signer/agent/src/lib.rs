@@ -11,7 +11,6 @@ mod board;
 mod callers;
 mod clock;
 mod desk;
-pub mod files;
 mod gate;
 mod keeper;
 mod key;
@@ -27,7 +26,6 @@ mod standing;
 mod svid;
 mod upstream;
 mod view;
-pub mod watch;
 mod workload;
 
 #[cfg(test)]
@@ -41,7 +39,7 @@ pub use callers::{Callers, Looking, OneUid, Registered};
 pub use clock::Clock;
 pub use plan::{Access, Identity, Limits, Plan, Socket, Workload};
 pub use shelf::{Bundle, Shelf};
-pub use socket::SocketError;
+pub use socket::{BoundSocket, SocketError, SocketFile};
 pub use standing::{ClientError, Standing, Standings};
 pub use upstream::{CsrDer, Issuance, Issued, Upstream, UpstreamError};
 pub use view::{Entitled, View, ViewError};

@@ -73,7 +73,7 @@ pub enum SocketError {
 
 /// A listening socket and the file that it made. The file goes when this is dropped, if it is still the same one.
 #[derive(Debug)]
-pub(crate) struct BoundSocket {
+pub struct BoundSocket {
     listener: UnixListener,
     file: SocketFile,
 }
@@ -83,7 +83,10 @@ impl BoundSocket {
     ///
     /// A socket that a dead process left behind is replaced. The folder is locked (flock(2)) meanwhile, so that two
     /// agents that start at the same moment cannot both take the other for dead.
-    pub(crate) fn bind(path: &Path, owner: u32) -> Result<Self, SocketError> {
+    ///
+    /// # Errors
+    /// If it cannot be made, or somebody answers there.
+    pub fn bind(path: &Path, owner: u32) -> Result<Self, SocketError> {
         check_length(path)?;
         let _locked = lock_folder(path)?;
         clear_the_way(path)?;
@@ -103,19 +106,21 @@ impl BoundSocket {
     }
 
     /// Gives the listener and, apart from it, the guard that removes the file.
-    pub(crate) fn into_parts(self) -> (UnixListener, SocketFile) {
+    #[must_use]
+    pub fn into_parts(self) -> (UnixListener, SocketFile) {
         (self.listener, self.file)
     }
 
     /// Where it listens.
-    pub(crate) fn path(&self) -> &Path {
+    #[must_use]
+    pub fn path(&self) -> &Path {
         &self.file.path
     }
 }
 
 /// The file of a socket that this process made; dropped, it removes that file and no other.
 #[derive(Debug)]
-pub(crate) struct SocketFile {
+pub struct SocketFile {
     path: PathBuf,
     made: Identity,
 }

@@ -97,6 +97,10 @@ pub(crate) enum Failure {
     Due(usize),
     #[error("the {0} could not be started")]
     Start(&'static str, #[source] io::Error),
+    #[error(
+        "only {there} files may be open at once, and {least} at least are needed: raise the hard limit (LimitNOFILE= in systemd, --ulimit nofile= in containers, ulimit -Hn)"
+    )]
+    Descriptors { there: usize, least: usize },
     #[error("--log-level: {0}")]
     LogLevel(String),
     #[error("the output could not be written")]
@@ -153,6 +157,7 @@ impl Failure {
             | Self::Module(_)
             | Self::Agent(_)
             | Self::Start(..)
+            | Self::Descriptors { .. }
             | Self::Output(_) => 1,
         })
     }

@@ -8,6 +8,7 @@ mod cli;
 mod clock;
 mod config;
 mod custodian;
+mod descriptors;
 mod dev;
 mod failure;
 mod input;

@@ -13,7 +13,7 @@ use crate::{
     pem,
     ports::{
         Applied, Attesting, Claimed, Evidence, Frontend, Identified, Issued, Issuing, Order,
-        Tokens, Validator, WorkloadTokens,
+        Remote, Tokens, Validator, WorkloadTokens,
     },
     refusal::Refusal,
 };
@@ -21,7 +21,6 @@ use credence_ca::{domains::Domains, profile::Profile};
 use report::Reporter;
 use spiffe::SpiffeId;
 use std::{
-    net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -158,7 +157,7 @@ impl<A: Identified> Desk<A> {
     pub(crate) fn turned_away(
         &self,
         frontend: Frontend,
-        peer: Option<SocketAddr>,
+        peer: Option<Remote>,
         refusal: Refusal,
     ) -> Refusal {
         self.metrics
@@ -170,7 +169,7 @@ impl<A: Identified> Desk<A> {
     async fn handle<T>(
         &self,
         frontend: Frontend,
-        peer: Option<SocketAddr>,
+        peer: Option<Remote>,
         work: impl AsyncFnOnce(&mut Progress) -> Result<T, Refusal>,
     ) -> Result<T, Refusal> {
         let begun = Instant::now();

@@ -10,17 +10,20 @@ pub use sds::{BundleStreams, StreamLimits};
 
 use crate::{
     pem::PemError,
-    ports::{Evidence, Frontend, Token},
+    ports::{Evidence, Frontend, Remote, Token},
     refusal::{AttestError, Refusal},
 };
-use std::{net::SocketAddr, sync::Arc};
+use credence_attest::peer::PeerCredentials;
+use std::sync::Arc;
 use tonic::metadata::MetadataMap;
 
 /// What is known of the other end of a connection. The listener puts it into each request.
 #[derive(Debug, Clone)]
 pub struct Peer {
-    /// Its address.
-    pub address: Option<SocketAddr>,
+    /// Where, or who, it is.
+    pub remote: Option<Remote>,
+    /// The process, where it is on a Unix socket.
+    pub process: Option<PeerCredentials>,
     /// Its certificate's chain as TLS verified it, DER, leaf first; empty if it has none.
     pub certificates: Arc<[Vec<u8>]>,
 }
@@ -35,7 +38,8 @@ fn evidence<T>(frontend: Frontend, request: &tonic::Request<T>) -> Evidence {
         certificates: peer.map_or_else(|| Arc::from([]), |peer| Arc::clone(&peer.certificates)),
         cluster: text(request.metadata(), "clusterid"),
         impersonated: None,
-        peer: peer.and_then(|peer| peer.address),
+        process: peer.and_then(|peer| peer.process.clone()),
+        peer: peer.and_then(|peer| peer.remote),
     }
 }
 

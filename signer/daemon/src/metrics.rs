@@ -18,7 +18,7 @@ const BUCKETS: [u64; 12] = [
 /// Why a connection ended before or without its peer's doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cut {
-    /// Too many of its address.
+    /// Too many of its address, or of its user.
     Address,
     /// The handshake took too long.
     SlowHandshake,
@@ -32,10 +32,12 @@ pub enum Cut {
     SlowRequest,
     /// As old as a connection gets.
     Age,
+    /// The process at the other end of a Unix socket cannot be held on to, or another one wrote to its connection.
+    Process,
 }
 
 impl Cut {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Address,
         Self::SlowHandshake,
         Self::Handshake,
@@ -43,6 +45,7 @@ impl Cut {
         Self::Crowd,
         Self::SlowRequest,
         Self::Age,
+        Self::Process,
     ];
 
     /// As logs and metrics have it.
@@ -56,6 +59,7 @@ impl Cut {
             Self::Crowd => "crowd",
             Self::SlowRequest => "slow_request",
             Self::Age => "age",
+            Self::Process => "process",
         }
     }
 }
@@ -73,6 +77,7 @@ pub struct Metrics {
     cuts: [AtomicU64; Cut::ALL.len()],
     accepted: AtomicU64,
     open: AtomicI64,
+    bound: AtomicI64,
     bundle_streams: AtomicI64,
     acknowledged: AtomicU64,
     rejected: AtomicU64,
@@ -145,6 +150,12 @@ impl Metrics {
     pub(crate) fn connection(self: &std::sync::Arc<Self>) -> Open {
         count(Some(&self.accepted));
         Open::new(self, |metrics| &metrics.open)
+    }
+
+    /// So many connections there may be.
+    pub(crate) fn bound(&self, connections: usize) {
+        self.bound
+            .store(i64::try_from(connections).unwrap_or(i64::MAX), Relaxed);
     }
 
     pub(crate) fn bundle_stream(self: &std::sync::Arc<Self>) -> Open {
@@ -224,7 +235,7 @@ impl Metrics {
         line(out, &format!("{NAME}_count"), self.took_count.load(Relaxed));
     }
 
-    fn single(&self) -> [(&'static str, &'static str, &'static str, i128); 6] {
+    fn single(&self) -> [(&'static str, &'static str, &'static str, i128); 7] {
         let counter = |value: &AtomicU64| i128::from(value.load(Relaxed));
         let gauge = |value: &AtomicI64| i128::from(value.load(Relaxed));
         [
@@ -239,6 +250,12 @@ impl Metrics {
                 "gauge",
                 "Connections open.",
                 gauge(&self.open),
+            ),
+            (
+                "credence_ca_connections_bound",
+                "gauge",
+                "Connections that there may be: fewer than configured where too few files may be open.",
+                gauge(&self.bound),
             ),
             (
                 "credence_ca_bundle_streams",

@@ -6,7 +6,9 @@ mod issuing;
 mod tokens;
 
 pub use bundles::{Bundle, Bundles, Lists, Reader, Revoked};
-pub use evidence::{Claimed, Evidence, Frontend, LONGEST_TOKEN, NotAToken, Token, Validator};
+pub use evidence::{
+    Claimed, Evidence, Frontend, LONGEST_TOKEN, NotAToken, Remote, Token, Validator,
+};
 pub use issuing::{Applied, Identified, Issued, Issuing, Order};
 pub use tokens::{LONGEST_AUDIENCE, MOST_AUDIENCES, Tokens, WorkloadTokens};
 

@@ -1,28 +1,14 @@
 //! What JWTs are signed with.
 
+use credence_attest::jwt::Algorithm as Verified;
+
 /// An algorithm of JWS (RFC 7518 §3.1, RFC 8037), as Dapr's sentry names them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Algorithm {
-    /// RSASSA-PKCS1-v1_5 with SHA-256
-    Rs256,
-    /// RSASSA-PKCS1-v1_5 with SHA-384
-    Rs384,
-    /// RSASSA-PKCS1-v1_5 with SHA-512
-    Rs512,
-    /// RSASSA-PSS with SHA-256
-    Ps256,
-    /// RSASSA-PSS with SHA-384
-    Ps384,
-    /// RSASSA-PSS with SHA-512
-    Ps512,
-    /// ECDSA with P-256 and SHA-256
-    Es256,
-    /// ECDSA with P-384 and SHA-384
-    Es384,
+    /// One that our attestors verify, too.
+    Verified(Verified),
     /// ECDSA with P-521 and SHA-512
     Es512,
-    /// Ed25519
-    EdDsa,
 }
 
 /// What kind of key an algorithm needs.
@@ -41,54 +27,48 @@ pub enum KeyKind {
 }
 
 impl Algorithm {
+    /// RSASSA-PKCS1-v1_5 with SHA-256
+    pub const RS256: Self = Self::Verified(Verified::Rs256);
+    /// RSASSA-PSS with SHA-256
+    pub const PS256: Self = Self::Verified(Verified::Ps256);
+    /// ECDSA with P-256 and SHA-256
+    pub const ES256: Self = Self::Verified(Verified::Es256);
+    /// ECDSA with P-384 and SHA-384
+    pub const ES384: Self = Self::Verified(Verified::Es384);
+    /// Ed25519
+    pub const EDDSA: Self = Self::Verified(Verified::EdDsa);
+
     /// Every one.
-    pub const ALL: [Self; 10] = [
-        Self::Rs256,
-        Self::Rs384,
-        Self::Rs512,
-        Self::Ps256,
-        Self::Ps384,
-        Self::Ps512,
-        Self::Es256,
-        Self::Es384,
-        Self::Es512,
-        Self::EdDsa,
-    ];
+    pub fn all() -> impl Iterator<Item = Self> {
+        let verified = Verified::ALL.into_iter().map(Self::Verified);
+        verified.chain([Self::Es512])
+    }
 
     /// The header's `alg`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
-            Self::Rs256 => "RS256",
-            Self::Rs384 => "RS384",
-            Self::Rs512 => "RS512",
-            Self::Ps256 => "PS256",
-            Self::Ps384 => "PS384",
-            Self::Ps512 => "PS512",
-            Self::Es256 => "ES256",
-            Self::Es384 => "ES384",
+            Self::Verified(one) => one.as_str(),
             Self::Es512 => "ES512",
-            Self::EdDsa => "EdDSA",
         }
     }
 
     /// The one of this name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|one| one.name() == name)
+        Self::all().find(|one| one.name() == name)
     }
 
     /// The kind of key that it needs.
     #[must_use]
     pub fn key(self) -> KeyKind {
+        use Verified::{EdDsa, Es256, Es384, Ps256, Ps384, Ps512, Rs256, Rs384, Rs512};
         match self {
-            Self::Rs256 | Self::Rs384 | Self::Rs512 | Self::Ps256 | Self::Ps384 | Self::Ps512 => {
-                KeyKind::Rsa
-            }
-            Self::Es256 => KeyKind::P256,
-            Self::Es384 => KeyKind::P384,
+            Self::Verified(Rs256 | Rs384 | Rs512 | Ps256 | Ps384 | Ps512) => KeyKind::Rsa,
+            Self::Verified(Es256) => KeyKind::P256,
+            Self::Verified(Es384) => KeyKind::P384,
+            Self::Verified(EdDsa) => KeyKind::Ed25519,
             Self::Es512 => KeyKind::P521,
-            Self::EdDsa => KeyKind::Ed25519,
         }
     }
 }

@@ -2,10 +2,10 @@
 
 use credence_attest::{Attested, ProofRecord};
 use credence_ca::hex;
-use credence_daemon::ports::{Frontend, Identified};
+use credence_daemon::ports::{Frontend, Identified, Remote};
 use credence_ledger::entry::Asker;
 use spiffe::SpiffeId;
-use std::{collections::BTreeMap, net::SocketAddr, time::SystemTime};
+use std::{collections::BTreeMap, time::SystemTime};
 
 /// Who asks.
 #[derive(Debug, Clone)]
@@ -13,7 +13,7 @@ pub struct Applicant {
     /// Who it is, and by which proof.
     pub attested: Attested,
     /// The other end of the connection. It proves nothing.
-    pub peer: Option<SocketAddr>,
+    pub peer: Option<Remote>,
 }
 
 impl Identified for Applicant {

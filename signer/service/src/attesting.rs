@@ -17,6 +17,17 @@ pub struct Panels {
     pub bundle: Option<Panel>,
     /// Dapr's sidecars, by the validator that they name.
     pub dapr: BTreeMap<Validator, Panel>,
+    /// Whoever is on the Unix socket.
+    pub local: LocalPanels,
+}
+
+/// Who looks at what comes in on the Unix socket. None of these looks at what comes from the network.
+#[derive(Default)]
+pub struct LocalPanels {
+    /// Callers who want a certificate.
+    pub istio: Option<Panel>,
+    /// Readers of the bundle.
+    pub bundle: Option<Panel>,
 }
 
 /// The panels, with the time.
@@ -33,7 +44,11 @@ impl Attestors {
     }
 
     fn panel(&self, evidence: &Evidence) -> Option<&Panel> {
+        let local = &self.panels.local;
         match (evidence.frontend, &evidence.claimed) {
+            (Frontend::Istio, None) if evidence.process.is_some() => local.istio.as_ref(),
+            (Frontend::Bundle, None) if evidence.process.is_some() => local.bundle.as_ref(),
+            _ if evidence.process.is_some() => None,
             (Frontend::Istio, None) => self.panels.istio.as_ref(),
             (Frontend::Bundle, None) => self.panels.bundle.as_ref(),
             (Frontend::Dapr, Some(claimed)) => self.panels.dapr.get(&claimed.validator),
@@ -63,7 +78,7 @@ fn translated(evidence: Evidence) -> Result<attest::Evidence, AttestError> {
         token,
         claimed: evidence.claimed.map(claimed),
         certificates: CertificateChain(evidence.certificates.to_vec()),
-        peer: None,
+        peer: evidence.process,
         metadata: Metadata {
             cluster: evidence.cluster,
             impersonated: evidence.impersonated,

@@ -23,6 +23,7 @@ pub mod health;
 pub mod lifecycle;
 pub mod lineages;
 pub mod lists;
+mod local;
 pub mod operator;
 pub mod plan;
 pub mod publication;

@@ -14,6 +14,7 @@ use credence_ca::{dns::DnsTemplates, domains::Domains, lifecycle::Settings};
 use credence_daemon::{
     desk::Life,
     frontend::{DaprTerms, StreamLimits},
+    grpc::Access,
     http::HttpLimits,
     limits::{ConnectionLimits, IssuanceLimits},
     metrics::Metrics,
@@ -63,6 +64,8 @@ pub struct Plan {
     pub dapr: Option<DaprTerms>,
     /// JWTs beside Dapr's certificates.
     pub tokens: Option<Arc<dyn Tokens>>,
+    /// Istio's protocol and the bundle on a Unix socket.
+    pub local: Option<LocalPlan>,
     /// Whose workloads may read the bundle's stream.
     pub readers: BTreeSet<TrustDomain>,
     /// Who is asking.
@@ -83,6 +86,19 @@ pub type OwnFailed = Arc<dyn Fn(&OwnError) + Send + Sync>;
 /// What Istio's frontend gives, and to whom.
 #[derive(Debug, Clone)]
 pub struct IstioTerms {
+    /// The trust domains that it serves.
+    pub domains: BTreeSet<TrustDomain>,
+    /// How long certificates live.
+    pub life: Life,
+}
+
+/// What is served on a Unix socket, and to whom.
+#[derive(Debug, Clone)]
+pub struct LocalPlan {
+    /// Where the socket is made.
+    pub socket: PathBuf,
+    /// Who may connect.
+    pub access: Access,
     /// The trust domains that it serves.
     pub domains: BTreeSet<TrustDomain>,
     /// How long certificates live.

@@ -3,9 +3,12 @@
 use http::uri::PathAndQuery;
 use hyper_util::rt::TokioIo;
 use prost::Message;
-use rcgen::{CertificateParams, DistinguishedName, KeyPair, SanType, SignatureAlgorithm};
+use rcgen::{
+    CertificateParams, DistinguishedName, KeyPair, PublicKeyData as _, SanType, SignatureAlgorithm,
+};
 use rustls::{
     ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+    SupportedProtocolVersion,
     client::{
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
         verify_server_cert_signed_by_trust_anchor,
@@ -77,27 +80,34 @@ pub fn certificates(pem: &str) -> Vec<Vec<u8>> {
 
 /// The chain leads to one of the roots, now.
 pub fn verify(chain: &[Vec<u8>], roots: &[Vec<u8>]) -> Result<(), Error> {
+    verify_at(chain, roots, UnixTime::now())
+}
+
+/// The chain leads to one of the roots, at this time.
+pub fn verify_at(chain: &[Vec<u8>], roots: &[Vec<u8>], now: UnixTime) -> Result<(), Error> {
     let ders: Vec<_> = chain
         .iter()
         .map(|der| CertificateDer::from(der.as_slice()))
         .collect();
-    verify_ders(&ders[0], &ders[1..], &store(roots))
+    verify_ders(&ders[0], &ders[1..], &store(roots), now)
 }
 
 fn verify_ders(
     leaf: &CertificateDer<'_>,
     above: &[CertificateDer<'_>],
     roots: &RootCertStore,
+    now: UnixTime,
 ) -> Result<(), Error> {
     let parsed = ParsedCertificate::try_from(leaf)?;
     let algorithms = provider().signature_verification_algorithms.all;
-    verify_server_cert_signed_by_trust_anchor(&parsed, roots, above, UnixTime::now(), algorithms)
+    verify_server_cert_signed_by_trust_anchor(&parsed, roots, above, now, algorithms)
 }
 
 #[derive(Debug)]
 struct ByIdentity {
     roots: RootCertStore,
     id: String,
+    now: Option<UnixTime>,
 }
 
 impl ServerCertVerifier for ByIdentity {
@@ -107,9 +117,9 @@ impl ServerCertVerifier for ByIdentity {
         intermediates: &[CertificateDer<'_>],
         _name: &ServerName<'_>,
         _ocsp: &[u8],
-        _now: UnixTime,
+        now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        verify_ders(leaf, intermediates, &self.roots)?;
+        verify_ders(leaf, intermediates, &self.roots, self.now.unwrap_or(now))?;
         if uris(leaf) == [self.id.clone()] {
             Ok(ServerCertVerified::assertion())
         } else {
@@ -161,10 +171,38 @@ pub struct Pair {
     pub chain: Vec<Vec<u8>>,
 }
 
+impl Pair {
+    fn ders(&self) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
+        let ders = self
+            .chain
+            .iter()
+            .map(|der| CertificateDer::from(der.clone()));
+        let key = PrivatePkcs8KeyDer::from(self.key.clone());
+        (ders.collect(), PrivateKeyDer::from(key))
+    }
+}
+
+/// Who the client is, whom it trusts, what it speaks.
+pub struct Speaks<'a> {
+    /// Whom it trusts.
+    pub roots: Vec<Vec<u8>>,
+    /// Which identity it expects.
+    pub id: &'a str,
+    /// What it shows.
+    pub pair: Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>,
+    /// Versions of TLS.
+    pub versions: &'a [&'static SupportedProtocolVersion],
+    /// The protocol inside.
+    pub alpn: &'a [u8],
+    /// The time by which it judges; none: the clock's.
+    pub now: Option<UnixTime>,
+}
+
 /// How to connect.
 #[derive(Clone)]
 pub struct Client {
-    address: SocketAddr,
+    /// Where to.
+    pub address: SocketAddr,
     config: Arc<ClientConfig>,
 }
 
@@ -172,28 +210,35 @@ impl Client {
     /// A client that trusts these roots, expects this identity, and shows this pair.
     #[must_use]
     pub fn new(address: SocketAddr, roots: &[Vec<u8>], id: &str, pair: Option<&Pair>) -> Self {
+        let speaks = Speaks {
+            roots: roots.to_vec(),
+            id,
+            pair: pair.map(Pair::ders),
+            versions: rustls::ALL_VERSIONS,
+            alpn: b"h2",
+            now: None,
+        };
+        Self::speaking(address, speaks)
+    }
+
+    /// A client that speaks so.
+    #[must_use]
+    pub fn speaking(address: SocketAddr, speaks: Speaks<'_>) -> Self {
         let verifier = ByIdentity {
-            roots: store(roots),
-            id: id.to_owned(),
+            roots: store(&speaks.roots),
+            id: speaks.id.to_owned(),
+            now: speaks.now,
         };
         let builder = ClientConfig::builder_with_provider(provider())
-            .with_protocol_versions(rustls::ALL_VERSIONS)
+            .with_protocol_versions(speaks.versions)
             .unwrap()
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(verifier));
-        let mut config = match pair {
-            Some(pair) => {
-                let chain = pair
-                    .chain
-                    .iter()
-                    .map(|der| CertificateDer::from(der.clone()))
-                    .collect();
-                let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(pair.key.clone()));
-                builder.with_client_auth_cert(chain, key).unwrap()
-            }
+        let mut config = match speaks.pair {
+            Some((chain, key)) => builder.with_client_auth_cert(chain, key).unwrap(),
             None => builder.with_no_client_auth(),
         };
-        config.alpn_protocols = vec![b"h2".to_vec()];
+        config.alpn_protocols = vec![speaks.alpn.to_vec()];
         Self {
             address,
             config: Arc::new(config),
@@ -270,6 +315,8 @@ pub struct Csr {
     pub pem: String,
     /// PKCS#8, DER.
     pub key: Vec<u8>,
+    /// The octets of its public half.
+    pub public: Vec<u8>,
 }
 
 impl Csr {
@@ -292,6 +339,7 @@ impl Csr {
         Self {
             pem: params.serialize_request(&key).unwrap().pem().unwrap(),
             key: key.serialize_der(),
+            public: key.der_bytes().to_vec(),
         }
     }
 

@@ -159,7 +159,18 @@ impl Running {
 
     /// The same, with further arguments.
     pub fn start_with(binary: &Path, folder: &Path, arguments: &[&str]) -> Result<Self, String> {
-        let mut child = Command::new(binary)
+        Self::start_as(binary, &[], folder, arguments)
+    }
+
+    /// The same, by another program that runs it, with words before its own.
+    pub fn start_as(
+        program: &Path,
+        words: &[&str],
+        folder: &Path,
+        arguments: &[&str],
+    ) -> Result<Self, String> {
+        let mut child = Command::new(program)
+            .args(words)
             .args(["ca", "run", "--log-format", "json", "--config"])
             .arg(folder.join("ca.toml"))
             .args(arguments)
@@ -266,6 +277,11 @@ impl Daemon {
     /// Ends it with SIGKILL; the folder stays.
     pub fn kill(&mut self) {
         self.running.take().unwrap().kill();
+    }
+
+    /// It runs already.
+    pub fn take(&mut self, running: Running) {
+        self.running = Some(running);
     }
 
     /// Starts it again.

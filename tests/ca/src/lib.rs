@@ -13,6 +13,7 @@
 pub mod api_server;
 pub mod client;
 pub mod daemon;
+pub mod local;
 pub mod reader;
 pub mod token;
 pub mod wire;

@@ -1,7 +1,7 @@
 //! The messages as the wire has them, written out again field by field, so that a slip in the daemon's own `.proto` shows.
 #![allow(missing_docs, reason = "the protocols' own names")]
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 /// `istio.v1.auth.IstioCertificateRequest`
 #[derive(Clone, PartialEq, prost::Message)]
@@ -70,8 +70,8 @@ pub struct DaprResponse {
     pub valid_until: Option<Timestamp>,
     #[prost(message, optional, tag = "4")]
     pub jwt: Option<StringValue>,
-    #[prost(map = "string, message", tag = "5")]
-    pub per_audience_jwts: HashMap<String, StringValue>,
+    #[prost(btree_map = "string, message", tag = "5")]
+    pub per_audience_jwts: BTreeMap<String, StringValue>,
 }
 
 /// `google.protobuf.StringValue`

@@ -100,3 +100,48 @@ fn entry(line: &str) -> Result<Entry> {
         certificate_serial: text("certificate_serial"),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{fs::OpenOptions, io::Write as _};
+
+    fn line(peer: &str) -> String {
+        format!("{{\"status\":200,\"details\":\"via_upstream\",\"peer\":\"{peer}\"}}\n")
+    }
+
+    /// Envoy writes in chunks that end anywhere, within a character too.
+    #[test]
+    fn a_line_is_read_once_and_only_when_it_is_whole() -> Result<()> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("access.log");
+        let text = line("spiffe://example.org/a") + &line("zwölf") + &line("c");
+        let bytes = text.as_bytes();
+        for cut in 0..=bytes.len() {
+            let mut file = OpenOptions::new().create(true).append(true).open(&path)?;
+            let mut log = AccessLog::new(&path);
+            let mut seen = Vec::new();
+            for part in [&bytes[..cut], &bytes[cut..]] {
+                file.write_all(part)?;
+                let news = log.news()?;
+                seen.extend(news.into_iter().map(|entry| entry.peer));
+                let written = std::fs::read(&path)?;
+                let whole = written.iter().filter(|byte| **byte == b'\n').count();
+                assert_eq!(seen.len(), whole, "{cut}");
+            }
+            assert_eq!(seen, ["spiffe://example.org/a", "zwölf", "c"]);
+            assert!(log.news()?.is_empty());
+            std::fs::remove_file(&path)?;
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_whole_line_that_is_not_an_entry_is_told() -> Result<()> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("access.log");
+        std::fs::write(&path, "{\"status\":200,\n")?;
+        assert!(AccessLog::new(&path).news().is_err());
+        Ok(())
+    }
+}

@@ -1,34 +1,66 @@
 //! Processes on the same host, by the kernel's word on the other end of a Unix socket.
 
+mod file;
 mod process;
 mod registry;
 
+pub use file::{EntryText, LONGEST_REGISTRY, RegistryFault};
 pub use process::{Executable, PeerCredentials, Process};
-pub use registry::{Entry, Registry, RegistryError};
+pub use registry::{Entry, MOST_ENTRIES, Registry, RegistryError};
 
 use crate::{
     error::{AttestError, Failure, Unavailable},
     evidence::Evidence,
     outcome::{Attested, ProofKind, ProofRecord},
     port::{Attestor, BoxFuture, Now},
+    watched::Watched,
 };
 use spiffe::SpiffeId;
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 use tokio::sync::Semaphore;
 
 /// How many executables are looked at at once: hashing a large one takes a core for a while.
 const AT_ONCE: usize = 2;
 
+/// How long a registry's file is not looked at again.
+const LOOK: Duration = Duration::from_secs(1);
+
 /// Takes the processes that a registry has an entry for.
 pub struct PeerAttestor {
     name: String,
-    registry: Registry,
+    registry: Source,
     permits: Semaphore,
+}
+
+/// Where the entries are.
+enum Source {
+    Fixed(Arc<Registry>),
+    File(Watched<Registry>),
 }
 
 impl PeerAttestor {
     /// Over these entries.
     #[must_use]
     pub fn new(name: String, registry: Registry) -> Self {
+        Self::over(name, Source::Fixed(Arc::new(registry)))
+    }
+
+    /// Over the entries of a file ([`Registry::parse`]). It is read again when it has changed, which is looked for once a
+    /// second; a bad change is logged, and the entries before it go on.
+    #[must_use]
+    pub fn file(name: String, path: PathBuf) -> Self {
+        let parse = |octets: &[u8]| Registry::parse(octets).map_err(|fault| fault.to_string());
+        Self::over(
+            name,
+            Source::File(Watched::new(path, LONGEST_REGISTRY, parse)),
+        )
+    }
+
+    fn over(name: String, registry: Source) -> Self {
         Self {
             name,
             registry,
@@ -36,37 +68,57 @@ impl PeerAttestor {
         }
     }
 
-    /// Who the process is.
+    /// Who the process is. `steady` is the time since some start that stays the same ([`Now::steady`]).
     ///
     /// # Errors
     /// If no entry is for it, or that cannot be told now.
-    pub async fn identify(&self, peer: &PeerCredentials) -> Result<SpiffeId, AttestError> {
-        let found = self.look_at(peer).await;
-        let identity = found.map(|(entry, _)| entry.identity.clone());
+    pub async fn identify(
+        &self,
+        peer: &PeerCredentials,
+        steady: Duration,
+    ) -> Result<SpiffeId, AttestError> {
+        let found = self.find(peer, steady).await;
+        let identity = found.map(|(identity, _)| identity);
         identity.map_err(|why| AttestError::of(&self.name, why))
     }
 
-    async fn look_at(
-        &self,
-        peer: &PeerCredentials,
-    ) -> Result<(&Entry, Option<Executable>), Failure> {
-        let executable = self.executable(peer).await?;
-        let entry = self.registry.find(peer, executable.as_ref())?;
-        Ok((entry, executable))
+    async fn registry(&self, steady: Duration) -> Result<Arc<Registry>, Failure> {
+        match &self.registry {
+            Source::Fixed(registry) => Ok(Arc::clone(registry)),
+            Source::File(file) => {
+                let read = file.get_lately(steady, LOOK).await;
+                Ok(read.map_err(|fault| Unavailable::File(fault.to_string()))?)
+            }
+        }
     }
 
-    async fn look(&self, evidence: &Evidence) -> Result<Attested, Failure> {
+    /// Who the process is, and what it runs where an entry asks for that.
+    async fn find(
+        &self,
+        peer: &PeerCredentials,
+        steady: Duration,
+    ) -> Result<(SpiffeId, Option<Executable>), Failure> {
+        let registry = self.registry(steady).await?;
+        let executable = self.executable(peer, &registry).await?;
+        let identity = registry.find(peer, executable.as_ref())?.identity.clone();
+        // last: whatever was found out is of the process that connected, and of what it ran then
+        peer.check()?;
+        Ok((identity, executable))
+    }
+
+    async fn look(&self, evidence: &Evidence, now: Now) -> Result<Attested, Failure> {
         let peer = evidence.peer.as_ref().ok_or(Failure::NoEvidence)?;
-        let (entry, executable) = self.look_at(peer).await?;
+        let (identity, executable) = self.find(peer, now.steady).await?;
+        let path = executable.as_ref().map(|found| found.path.clone());
         let sha256 = executable.as_ref().and_then(|found| found.sha256);
         Ok(Attested {
-            identity: entry.identity.clone(),
+            identity,
             on_behalf: None,
             proof: ProofRecord {
                 attestor: self.name.clone(),
                 kind: ProofKind::Peer,
                 issuer: None,
-                subject: Some(subject(peer, executable.as_ref())),
+                subject: Some(subject(peer, path.or_else(|| peer.path()).as_deref())),
                 audiences: Vec::new(),
                 fingerprint: sha256,
                 expires: None,
@@ -76,8 +128,12 @@ impl PeerAttestor {
     }
 
     /// Only where an entry for these credentials asks for it.
-    async fn executable(&self, peer: &PeerCredentials) -> Result<Option<Executable>, Failure> {
-        let wanted = self.registry.wants(peer);
+    async fn executable(
+        &self,
+        peer: &PeerCredentials,
+        registry: &Registry,
+    ) -> Result<Option<Executable>, Failure> {
+        let wanted = registry.wants(peer);
         if !wanted.path && !wanted.sha256 {
             return Ok(None);
         }
@@ -93,13 +149,13 @@ impl PeerAttestor {
     }
 }
 
-fn subject(peer: &PeerCredentials, executable: Option<&Executable>) -> String {
+fn subject(peer: &PeerCredentials, executable: Option<&Path>) -> String {
     let mut text = format!("uid={} gid={}", peer.uid, peer.gid);
     if let Some(process) = &peer.process {
         text.push_str(&format!(" pid={}", process.id()));
     }
     if let Some(executable) = executable {
-        text.push_str(&format!(" exe={}", executable.path.display()));
+        text.push_str(&format!(" exe={}", executable.display()));
     }
     text
 }
@@ -112,10 +168,10 @@ impl Attestor for PeerAttestor {
     fn attest<'a>(
         &'a self,
         evidence: &'a Evidence,
-        _now: Now,
+        now: Now,
     ) -> BoxFuture<'a, Result<Attested, AttestError>> {
         Box::pin(async move {
-            let found = self.look(evidence).await;
+            let found = self.look(evidence, now).await;
             found.map_err(|why| AttestError::of(&self.name, why))
         })
     }

@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 use std::{
     fs::{self, File},
     io::{self, Read as _},
-    os::fd::OwnedFd,
+    os::{fd::OwnedFd, unix::fs::MetadataExt as _},
     path::PathBuf,
     sync::Arc,
 };
@@ -18,6 +18,8 @@ use tokio::net::UnixStream;
 /// The longest executable that is hashed, in octets.
 const LONGEST: u64 = 512 << 20;
 const GONE: Refusal = Refusal::Process("it is gone");
+const UNSEEN: Refusal = Refusal::Process("it is in another PID namespace, or not to be held");
+const ANOTHER: Refusal = Refusal::Process("it runs something else than when it connected");
 
 /// What the kernel says of the other end.
 #[derive(Debug, Clone)]
@@ -35,6 +37,15 @@ pub struct PeerCredentials {
 pub struct Process {
     id: Pid,
     handle: Arc<OwnedFd>,
+    /// What it ran when it was held; none if that was not to be seen.
+    ran: Option<FileNumber>,
+}
+
+/// Tells a file from all others that there are at the same time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct FileNumber {
+    device: u64,
+    inode: u64,
 }
 
 /// The file that a process runs.
@@ -61,11 +72,23 @@ impl PeerCredentials {
         })
     }
 
+    /// That the process which connected is still there, and still runs what it ran then. Whoever gave its connection to
+    /// another and ended, or became another program, is nobody any more.
+    ///
+    /// # Errors
+    /// If it has ended, runs another file, or could not be held on to in the first place.
+    pub fn check(&self) -> Result<(), Refusal> {
+        self.process.as_ref().ok_or(UNSEEN)?.check()
+    }
+
     /// What it runs now.
     pub(super) fn executable(&self, with_hash: bool) -> Result<Executable, Refusal> {
-        const UNSEEN: Refusal =
-            Refusal::Process("it is in another PID namespace, or not to be held");
         self.process.as_ref().ok_or(UNSEEN)?.executable(with_hash)
+    }
+
+    /// What it runs now is called, where that can be read.
+    pub(super) fn path(&self) -> Option<PathBuf> {
+        fs::read_link(self.process.as_ref()?.link()).ok()
     }
 }
 
@@ -76,10 +99,35 @@ impl Process {
             .filter(|number| *number > 0)
             .and_then(Pid::from_raw)?;
         let handle = pidfd_open(id, PidfdFlags::empty()).ok()?;
-        Some(Self {
+        let mut process = Self {
             id,
             handle: Arc::new(handle),
+            ran: None,
+        };
+        process.ran = process.runs();
+        Some(process)
+    }
+
+    fn link(&self) -> String {
+        format!("/proc/{}/exe", self.id())
+    }
+
+    /// The file that it runs now. One that was removed or replaced meanwhile is still the same.
+    fn runs(&self) -> Option<FileNumber> {
+        let file = fs::metadata(self.link()).ok()?;
+        Some(FileNumber {
+            device: file.dev(),
+            inode: file.ino(),
         })
+    }
+
+    fn check(&self) -> Result<(), Refusal> {
+        let runs = self.runs();
+        match self.is_alive() {
+            false => Err(GONE),
+            true if runs == self.ran => Ok(()),
+            true => Err(ANOTHER),
+        }
     }
 
     /// Its number.
@@ -100,7 +148,7 @@ impl Process {
     }
 
     fn executable(&self, with_hash: bool) -> Result<Executable, Refusal> {
-        let link = format!("/proc/{}/exe", self.id());
+        let link = self.link();
         let cannot = |_| Refusal::Process("what it runs cannot be read");
         // opened first: the file is held while its name and content are looked at
         let file = File::open(&link).map_err(cannot)?;
@@ -153,8 +201,11 @@ mod tests {
         let reused = Process {
             id: own.id,
             handle: ended.handle,
+            ran: own.ran,
         };
         assert_eq!(reused.executable(false), Err(GONE));
+        assert_eq!(reused.check(), Err(GONE));
+        assert_eq!(own.check(), Ok(()));
     }
 
     #[test]

@@ -3,7 +3,10 @@
 use super::process::{Executable, PeerCredentials};
 use crate::error::Refusal;
 use spiffe::SpiffeId;
-use std::path::PathBuf;
+use std::{
+    collections::HashSet,
+    path::{Path, PathBuf},
+};
 use thiserror::Error;
 
 /// A process and its identity. The uid is always named; the rest narrows it.
@@ -21,9 +24,15 @@ pub struct Entry {
     pub identity: SpiffeId,
 }
 
+/// How many entries a registry has at most.
+pub const MOST_ENTRIES: usize = 10_000;
+
 /// Why entries are refused.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum RegistryError {
+    /// More than are looked through for each caller.
+    #[error("there are {0} registry entries; {MOST_ENTRIES} at most")]
+    TooMany(usize),
     /// Two for the same processes.
     #[error("two registry entries are for the same processes (uid {0}): one of them never applies")]
     Twice(u32),
@@ -52,17 +61,22 @@ impl Registry {
     /// # Errors
     /// If one is not usable, or two have the same conditions.
     pub fn new(entries: Vec<Entry>) -> Result<Self, RegistryError> {
-        for (at, entry) in entries.iter().enumerate() {
+        if entries.len() > MOST_ENTRIES {
+            return Err(RegistryError::TooMany(entries.len()));
+        }
+        let mut seen = HashSet::new();
+        for entry in &entries {
             if let Some(path) = entry.executable.as_ref().filter(|p| !p.is_absolute()) {
                 return Err(RegistryError::Relative(path.clone()));
             }
             if entry.identity.path().is_empty() {
                 return Err(RegistryError::Identity(entry.identity.clone()));
             }
-            if entries.iter().take(at).any(|other| other.same_as(entry)) {
+            if !seen.insert(entry.processes()) {
                 return Err(RegistryError::Twice(entry.uid));
             }
         }
+        drop(seen);
         Ok(Self(entries))
     }
 
@@ -99,9 +113,10 @@ impl Registry {
 }
 
 impl Entry {
-    fn same_as(&self, other: &Self) -> bool {
-        (self.uid, self.gid, &self.executable, self.sha256)
-            == (other.uid, other.gid, &other.executable, other.sha256)
+    /// For which processes it is.
+    fn processes(&self) -> (u32, Option<u32>, Option<&Path>, Option<[u8; 32]>) {
+        let executable = self.executable.as_deref();
+        (self.uid, self.gid, executable, self.sha256)
     }
 
     fn conditions(&self) -> usize {

@@ -8,6 +8,7 @@ use credence_attest::{
 use sha2::{Digest as _, Sha256};
 use spiffe::SpiffeId;
 use std::{
+    io::Write as _,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
 };
@@ -113,19 +114,34 @@ async fn group_executable_and_hash_narrow_it() {
     }
 }
 
-/// A process that connects, and then waits until it is told to end.
+/// A process that connects, and then does what it is told: `exec` something else, leave its connection to a child with
+/// `fork`, or end.
 struct Connected {
     child: Child,
     peer: PeerCredentials,
-    _stream: UnixStream,
+    stream: UnixStream,
+}
+
+impl Connected {
+    fn tell(&mut self, what: &str) {
+        let mut stdin = self.child.stdin.take().unwrap();
+        stdin.write_all(what.as_bytes()).unwrap();
+        // what it becomes goes on reading from it
+        self.child.stdin = Some(stdin);
+    }
 }
 
 async fn connect(folder: &Path) -> Connected {
     let path = folder.join("socket");
     let listener = UnixListener::bind(&path).unwrap();
-    let script = "import socket,sys; s=socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); s.sendall(b'x'); sys.stdin.read()";
+    const SCRIPT: &str = "import os,socket,sys
+s=socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); s.sendall(b'x'); s.set_inheritable(True)
+told=sys.stdin.readline()
+if told=='exec\\n': os.execvp('cat',['cat'])
+if told=='fork\\n' and os.fork()==0: s.sendall(b'y'); os.read(s.fileno(),1)
+";
     let child = Command::new("python3")
-        .args(["-c", script])
+        .args(["-c", SCRIPT])
         .arg(&path)
         .stdin(Stdio::piped())
         .spawn()
@@ -137,7 +153,7 @@ async fn connect(folder: &Path) -> Connected {
     Connected {
         child,
         peer,
-        _stream: stream,
+        stream,
     }
 }
 
@@ -147,7 +163,7 @@ async fn a_process_that_has_ended_is_nobody() {
     let Connected {
         mut child,
         peer,
-        _stream,
+        stream: _stream,
     } = connect(folder.path()).await;
     assert_eq!(number(&peer), child.id());
     let running = std::fs::read_link(format!("/proc/{}/exe", child.id())).unwrap();
@@ -165,14 +181,94 @@ async fn a_process_that_has_ended_is_nobody() {
 }
 
 #[tokio::test]
-async fn a_process_that_cannot_be_held_has_no_executable() {
+async fn a_process_that_cannot_be_held_is_nobody() {
     let mut peer = ourselves();
     peer.process = None;
     let (path, _) = our_executable();
+    let broad = entry(peer.uid);
     let narrow = Entry {
         executable: Some(path),
-        ..entry(peer.uid)
+        ..broad.clone()
     };
-    let why = refusal(&attestor(narrow), &from(peer), now()).await;
-    assert!(matches!(why, Refusal::Process(_)), "{why}");
+    for entry in [broad, narrow] {
+        let why = refusal(&attestor(entry), &from(peer.clone()), now()).await;
+        assert!(matches!(why, Refusal::Process(_)), "{why}");
+    }
+}
+
+/// Also where no entry asks what it runs.
+#[tokio::test]
+async fn a_process_that_runs_something_else_by_now_is_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut connected = connect(folder.path()).await;
+    let (attestor, peer) = (attestor(entry(connected.peer.uid)), connected.peer.clone());
+    let found = attestor.attest(&from(peer.clone()), now()).await.unwrap();
+    let subject = found.proof.subject.unwrap();
+    assert!(
+        subject.contains(" exe=") && subject.contains("python"),
+        "{subject}"
+    );
+    connected.tell("exec\n");
+    let link = format!("/proc/{}/exe", connected.child.id());
+    while std::fs::read_link(&link)
+        .unwrap()
+        .to_string_lossy()
+        .contains("python")
+    {
+        tokio::task::yield_now().await;
+    }
+    assert!(peer.process.as_ref().unwrap().is_alive());
+    let why = refusal(&attestor, &from(peer), now()).await;
+    assert!(why.to_string().contains("something else"), "{why}");
+    connected.child.kill().unwrap();
+    connected.child.wait().unwrap();
+}
+
+/// Its child has the connection, and writes to it.
+#[tokio::test]
+async fn a_process_that_left_its_connection_to_a_child_is_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut connected = connect(folder.path()).await;
+    connected.tell("fork\n");
+    connected.stream.read_exact(&mut [0]).await.unwrap();
+    assert!(connected.child.wait().unwrap().success());
+    let peer = connected.peer.clone();
+    let why = refusal(&attestor(entry(peer.uid)), &from(peer), now()).await;
+    assert!(why.to_string().contains("gone"), "{why}");
+}
+
+#[tokio::test]
+async fn a_registry_is_read_again_and_a_bad_one_is_not_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("hosts.toml");
+    let attestor = PeerAttestor::file("local".into(), path.clone());
+    let peer = ourselves();
+    let mut steady = now();
+    let mut ask = async || {
+        steady.steady += std::time::Duration::from_secs(2);
+        let found = attestor.attest(&from(peer.clone()), steady).await;
+        found.map(|found| found.identity.path().to_owned())
+    };
+    let missing = ask().await.unwrap_err();
+    assert!(
+        matches!(missing, AttestError::Unavailable { .. }),
+        "{missing}"
+    );
+    let write = |text: String| {
+        let beside = folder.path().join("new");
+        std::fs::write(&beside, text).unwrap();
+        std::fs::rename(&beside, &path).unwrap();
+    };
+    let uid = peer.uid;
+    let one = |name: &str| {
+        format!("[[entries]]\nuid = {uid}\nidentity = \"spiffe://example.org/{name}\"\n")
+    };
+    write(one("first"));
+    assert_eq!(ask().await.as_deref(), Ok("/first"));
+    write(one("second"));
+    assert_eq!(ask().await.as_deref(), Ok("/second"));
+    write(format!("{}{}", one("third"), one("third")));
+    assert_eq!(ask().await.as_deref(), Ok("/second"));
+    write(String::new());
+    assert!(matches!(ask().await, Err(AttestError::Refused { .. })));
 }

@@ -223,6 +223,7 @@ impl fmt::Display for Waiting {
     }
 }
 
+/// With the first three by name; with `{:#}` without.
 impl fmt::Display for Crowd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
@@ -235,6 +236,9 @@ impl fmt::Display for Crowd {
             f,
             "{holders} holders with {leaves} leaves, the last until {until}"
         )?;
+        if f.alternate() {
+            return Ok(());
+        }
         let mut separator = ": ";
         for one in named.iter().take(3) {
             write!(f, "{separator}{one}")?;
@@ -248,6 +252,7 @@ impl fmt::Display for Crowd {
     }
 }
 
+/// With holders by name as [`Crowd`] has them; with `{:#}` without.
 impl fmt::Display for Hold {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -265,15 +270,20 @@ impl fmt::Display for Hold {
                 "the state was {why}: leaves that are not known here may live for {} s more",
                 left.as_secs()
             ),
-            Self::LostHistory(crowd) => write!(
-                f,
-                "bundles are out there that this state never published (import their roots): {crowd}"
-            ),
+            Self::LostHistory(crowd) => {
+                f.write_str(
+                    "bundles are out there that this state never published (import their roots): ",
+                )?;
+                crowd.fmt(f)
+            }
             Self::NotServed => write!(f, "the bundle with the root is not served yet"),
             Self::RefreshHints { left } => {
                 write!(f, "{} s are left of three refresh hints", left.as_secs())
             }
-            Self::Holders(crowd) => write!(f, "live leaves are held without the root: {crowd}"),
+            Self::Holders(crowd) => {
+                f.write_str("live leaves are held without the root: ")?;
+                crowd.fmt(f)
+            }
             Self::Verifiers(names) => {
                 write!(f, "verifiers without the root: {}", names.join(", "))
             }
@@ -288,7 +298,10 @@ impl fmt::Display for Hold {
                 f,
                 "there is no issuer below root {root}; if its key is not here, import one"
             ),
-            Self::Leaves(crowd) => write!(f, "live leaves chain to it: {crowd}"),
+            Self::Leaves(crowd) => {
+                f.write_str("live leaves chain to it: ")?;
+                crowd.fmt(f)
+            }
             Self::Issuers { count } => write!(f, "{count} issuers below it are not retired"),
         }
     }
@@ -334,5 +347,14 @@ mod tests {
             )
         );
         assert!(line.contains("pod 002") && !line.contains("pod 003") && line.ends_with("; …"));
+        let count = "5 holders with 5 leaves, the last until 1970-01-01T00:00:10Z";
+        for hold in [
+            Hold::Holders(crowd.clone()),
+            Hold::Leaves(crowd.clone()),
+            Hold::LostHistory(crowd),
+        ] {
+            assert!(hold.to_string().ends_with(&line));
+            assert!(format!("{hold:#}").ends_with(count));
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! The panels of the configuration.
 
 use crate::{
-    config::ca::{AttestorConfig, CaConfig, IdentityFrom, KeysConfig},
+    config::ca::{AttestorConfig, CaConfig, IdentityFrom, KeysConfig, RegistryConfig},
     failure::Failure,
 };
 use credence_attest::{
@@ -10,12 +10,18 @@ use credence_attest::{
     join::JoinAttestor,
     jwt::{Freshness, JwtAttestor, JwtSettings, Keys, Naming},
     kubernetes::{KubernetesAttestor, KubernetesSettings, ServerLoad},
+    peer::{LONGEST_REGISTRY, PeerAttestor, Registry},
     svid::SvidAttestor,
 };
-use credence_service::{attesting::Panels, plan::Sources};
+use credence_service::{
+    attesting::{LocalPanels, Panels},
+    plan::Sources,
+};
 use spiffe::TrustDomain;
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fs,
+    io::Read as _,
     sync::Arc,
     time::Duration,
 };
@@ -52,6 +58,7 @@ fn make(name: &str, config: &AttestorConfig) -> Result<Made, Failure> {
     Ok(match config {
         AttestorConfig::Svid { longest_lineage } => Made::Svid(*longest_lineage),
         AttestorConfig::JoinToken => Made::JoinToken,
+        AttestorConfig::Peer(registry) => Made::Ready(Arc::new(peers(name, registry)?)),
         AttestorConfig::Jwt {
             issuer,
             audiences,
@@ -116,6 +123,26 @@ fn make(name: &str, config: &AttestorConfig) -> Result<Made, Failure> {
     })
 }
 
+/// A file that is no registry is refused at the start; later ones are when they are read.
+fn peers(name: &str, registry: &RegistryConfig) -> Result<PeerAttestor, Failure> {
+    let path = match registry {
+        RegistryConfig::Entries(entries) => {
+            return Ok(PeerAttestor::new(name.to_owned(), entries.clone()));
+        }
+        RegistryConfig::File(path) => path,
+    };
+    let mut octets = Vec::new();
+    let file = fs::File::open(path).map_err(|e| Failure::Unreadable(path.clone(), e))?;
+    let read = file.take(LONGEST_REGISTRY + 1).read_to_end(&mut octets);
+    read.map_err(|e| Failure::Unreadable(path.clone(), e))?;
+    if octets.len() as u64 > LONGEST_REGISTRY {
+        let why = format!("is longer than {LONGEST_REGISTRY} octets");
+        return Err(Failure::BadInput(path.clone(), why));
+    }
+    Registry::parse(&octets).map_err(|e| Failure::BadInput(path.clone(), e.to_string()))?;
+    Ok(PeerAttestor::file(name.to_owned(), path.clone()))
+}
+
 impl Prepared {
     /// The panels, with what the CA knows.
     pub(crate) fn panels(&self, sources: &Sources) -> Panels {
@@ -145,7 +172,24 @@ impl Prepared {
                 .and_then(|istio| panel(&istio.domains, &istio.attestors)),
             bundle: panel(&config.bundle.domains, &config.bundle.attestors),
             dapr: dapr.collect(),
+            local: config
+                .unix
+                .as_ref()
+                .map_or_else(LocalPanels::default, |unix| {
+                    let unix = &unix.frontend;
+                    let named = unix.attestors.iter();
+                    // a join token would be used up by reading
+                    let readers = named.filter(|name| !self.is_join_token(name)).cloned();
+                    LocalPanels {
+                        istio: panel(&unix.domains, &unix.attestors),
+                        bundle: panel(&unix.domains, &readers.collect::<Vec<_>>()),
+                    }
+                }),
         }
+    }
+
+    fn is_join_token(&self, name: &str) -> bool {
+        matches!(self.made.get(name), Some(Made::JoinToken))
     }
 
     fn attestor(&self, name: &str, sources: &Sources) -> Option<Arc<dyn Attestor>> {

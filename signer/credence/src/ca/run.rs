@@ -5,7 +5,7 @@ use crate::{
     cli::{CaRunArguments, LogArguments},
     clock::{Clocks, WallClock},
     config::ca::{CaConfig, EndpointConfig},
-    custodian,
+    custodian, descriptors,
     failure::Failure,
     log, signals, signing,
 };
@@ -18,7 +18,7 @@ use credence_ledger::sqlite::{Durability, Options};
 use credence_service::{
     admin::AdminSocket,
     clock::Shared,
-    plan::{BundleEndpoint, IstioTerms, Plan},
+    plan::{BundleEndpoint, IstioTerms, LocalPlan, Plan},
     server::Server,
     serving::Own,
 };
@@ -34,10 +34,12 @@ use tracing::{info, warn};
 pub(super) fn run(arguments: &CaRunArguments, log: &LogArguments) -> Result<(), Failure> {
     log::start(log)?;
     let config = read_config(&arguments.config)?;
-    let plan = Plan {
+    let mut plan = Plan {
         new_ledger: arguments.new_ledger,
         ..plan(&config)?
     };
+    let http = 1 + usize::from(plan.bundle_endpoint.is_some());
+    descriptors::fit(&mut plan.limits, http)?;
     let signer = Arc::clone(&plan.signer);
     tokio::runtime::Runtime::new()
         .map_err(|e| Failure::Start("async runtime", e))?
@@ -59,7 +61,9 @@ async fn serve(
         let _ = stopping.changed().await;
     }));
     let monitor = addresses.monitor.map(tracing::field::display);
-    info!(grpc = %addresses.grpc, monitor, bundle_endpoint = ?addresses.bundle_endpoint, admin = %config.admin_socket.display(), "ready");
+    let unix = config.unix.as_ref();
+    let unix = unix.map(|unix| tracing::field::display(unix.socket.display()));
+    info!(grpc = %addresses.grpc, unix, monitor, bundle_endpoint = ?addresses.bundle_endpoint, admin = %config.admin_socket.display(), "ready");
     server.run(told).await;
     drop(stop);
     let _ = administration.await;
@@ -128,6 +132,12 @@ fn plan(config: &CaConfig) -> Result<Plan, Failure> {
             message_bytes: config.limits.connections.message_bytes,
         }),
         tokens: None,
+        local: config.unix.as_ref().map(|unix| LocalPlan {
+            socket: unix.socket.clone(),
+            access: unix.access,
+            domains: unix.frontend.domains.clone(),
+            life: config.life,
+        }),
         readers: config.bundle.domains.clone(),
         panels: Box::new(move |sources| prepared.panels(sources)),
         limits: config.limits,
@@ -141,7 +151,8 @@ fn plan(config: &CaConfig) -> Result<Plan, Failure> {
 fn further(config: &CaConfig) -> Domains {
     let istio = config.istio.iter().flat_map(|istio| &istio.domains);
     let dapr = config.dapr.iter().flat_map(|dapr| &dapr.domains);
-    let all: BTreeSet<_> = istio.chain(dapr).collect();
+    let unix = config.unix.iter().flat_map(|unix| &unix.frontend.domains);
+    let all: BTreeSet<_> = istio.chain(dapr).chain(unix).collect();
     let own = config.trust_domain.trust_domain();
     all.into_iter()
         .filter(|domain| *domain != own)

@@ -78,7 +78,8 @@ fn holds(text: &mut String, one: &Authority) {
         for who in gate.who.iter().take(NAMED) {
             let _ = writeln!(
                 text,
-                "           {} {}, until {}",
+                "           {} ({}) {}, until {}",
+                who.holder,
                 who.identity,
                 who.lacks,
                 time(Some(who.until))

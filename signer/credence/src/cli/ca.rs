@@ -40,6 +40,13 @@ The configuration file is TOML; relative paths are relative to its folder:
   jwks = [\"tokens\"]              # attestors of each validator: jwks, kubernetes
   # default = \"jwks\"             # for requests that name none
 
+  [unix]                         # left out: not served. Istio's protocol, the bundle, health
+  socket = \"ca.sock\"
+  attestors = [\"hosts\"]
+  mode = \"0600\"                  # who may connect: its owner; 0660: its group, too; 0666: everybody
+  # owner = 1000                 # numbers of its user and group; by default the daemon's
+  # group = 1000
+
   [attestors.tokens]
   kind = \"jwt\"
   issuer = \"https://example.org/\"
@@ -51,6 +58,16 @@ The configuration file is TOML; relative paths are relative to its folder:
   [attestors.renewal]
   kind = \"svid\"                  # others: token-review, join-token
   longest_lineage = \"30days\"
+
+  [attestors.hosts]
+  kind = \"peer\"                  # processes on this host, by the kernel's word; for [unix] alone
+  # registry = \"hosts.toml\"      # [[entries]] as here, in a file that is read again when it changes
+  [[attestors.hosts.entries]]
+  uid = 1000                     # always; the others narrow it
+  # gid = 1000
+  # executable = \"/usr/bin/web\"
+  # sha256 = \"...\"               # of the executable, 64 hexadecimal digits
+  identity = \"spiffe://example.org/host/web\"
 
   # [chain]                      # root and issuer from your own files; left out: made here
   # kind = \"istio\"               # or dapr; or files, with roots, chain, key, root_key

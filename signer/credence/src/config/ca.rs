@@ -5,8 +5,8 @@ mod frontends;
 mod limits;
 mod raw;
 
-pub(crate) use attestors::{AttestorConfig, IdentityFrom, KeysConfig};
-pub(crate) use frontends::{DaprConfig, FrontendConfig};
+pub(crate) use attestors::{AttestorConfig, IdentityFrom, KeysConfig, RegistryConfig};
+pub(crate) use frontends::{DaprConfig, FrontendConfig, UnixConfig};
 
 use super::{CustodyConfig, Faults, custody, dns, keep, keep_all, sandbox, trust_domain};
 use credence_ca::{
@@ -20,6 +20,7 @@ use credence_host::{
     signer::Settings as SignerSettings,
 };
 use credence_service::{chain::ChainPlan, plan::Limits};
+use frontends::Written;
 use raw::{
     RawBeyond, RawBundleEndpoint, RawCa, RawChain, RawLayout, RawLeaf, RawLifecycle, RawReaders,
     RawSchedule, RawServing,
@@ -53,6 +54,7 @@ pub(crate) struct CaConfig {
     pub(crate) istio: Option<FrontendConfig>,
     pub(crate) dapr: Option<DaprConfig>,
     pub(crate) bundle: FrontendConfig,
+    pub(crate) unix: Option<UnixConfig>,
     pub(crate) attestors: BTreeMap<String, AttestorConfig>,
     pub(crate) node_agents: Vec<credence_attest::NodeAgent>,
     pub(crate) limits: Limits,
@@ -110,19 +112,17 @@ fn read(raw: RawCa, folder: &Path, faults: &mut Vec<String>) -> Option<CaConfig>
         faults,
         attestors::parse(raw.attestors, own.as_ref(), folder),
     );
-    let known: Vec<String> = attestors.iter().flat_map(BTreeMap::keys).cloned().collect();
-    // a join token would be used up by reading
-    let reads = attestors
-        .iter()
-        .flatten()
-        .filter(|(_, kind)| !matches!(kind, AttestorConfig::JoinToken));
-    let readers: Vec<String> = reads.map(|(name, _)| name.clone()).collect();
-    let frontends = own.as_ref().and_then(|own| {
-        keep_all(
-            faults,
-            frontends::parse(raw.istio, raw.dapr, raw.bundle, own, (&known, readers)),
-        )
-    });
+    let written = Written {
+        istio: raw.istio,
+        dapr: raw.dapr,
+        bundle: raw.bundle,
+        unix: raw.unix,
+    };
+    let none = BTreeMap::new();
+    let known = attestors.as_ref().unwrap_or(&none);
+    let frontends = own
+        .as_ref()
+        .and_then(|own| keep_all(faults, frontends::parse(written, own, known, folder)));
     let node_agents = keep_all(faults, attestors::node_agents(&raw.node_agents));
     let limits = keep_all(faults, limits::parse(&raw.limits));
     let dns_templates = keep_all(faults, dns::parse(&raw.dns_templates));
@@ -155,6 +155,7 @@ fn read(raw: RawCa, folder: &Path, faults: &mut Vec<String>) -> Option<CaConfig>
         istio: frontends.istio,
         dapr: frontends.dapr,
         bundle: frontends.bundle,
+        unix: frontends.unix,
         attestors: attestors?,
         node_agents: node_agents?,
         limits: limits?,

@@ -27,6 +27,9 @@ use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 /// How often files are looked at.
 pub(super) const LOOK: Duration = Duration::from_secs(5);
 
+/// At how many addresses pages are served at most.
+pub(super) const LISTENERS: usize = 3;
+
 /// Where pages are served.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Addresses {
@@ -39,6 +42,7 @@ pub(super) struct Addresses {
 pub(super) struct Served {
     stop: watch::Sender<bool>,
     tasks: JoinSet<()>,
+    http: HttpLimits,
     pub(super) addresses: Addresses,
 }
 
@@ -49,6 +53,7 @@ pub(super) struct About {
     pub(super) metrics: Arc<SentryMetrics>,
     pub(super) keys: Option<Arc<KeyRing>>,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) http: HttpLimits,
 }
 
 /// What the frontends count, as figures.
@@ -66,6 +71,7 @@ impl Served {
         let mut served = Self {
             stop: watch::channel(false).0,
             tasks: JoinSet::new(),
+            http: about.http,
             addresses: Addresses::default(),
         };
         let current = Arc::clone(&about.insight.current);
@@ -126,7 +132,7 @@ impl Served {
         pages: Arc<dyn Pages>,
     ) -> Result<SocketAddr, SentryError> {
         let (socket, at) = bind(what, listen).await?;
-        self.serve(HttpListener::plain(socket, pages, HttpLimits::default()));
+        self.serve(HttpListener::plain(socket, pages, self.http));
         Ok(at)
     }
 
@@ -147,12 +153,7 @@ impl Served {
         let tls = Tls::new(Arc::clone(&serving), None, Inside::Http, clock);
         let tls = Arc::new(tls.map_err(StartError::from)?);
         let (socket, at) = bind(what, &oidc.listen).await?;
-        self.serve(HttpListener::over_tls(
-            socket,
-            tls,
-            pages,
-            HttpLimits::default(),
-        ));
+        self.serve(HttpListener::over_tls(socket, tls, pages, self.http));
         self.work(oidc::follow(files, serving, LOOK));
         Ok(at)
     }

@@ -4,16 +4,17 @@ use super::{
     credentials::{self, Maker},
     error::SentryError,
     log,
-    pages::{About, LOOK, Served},
+    pages::{self, About, LOOK, Served},
     plan, state,
 };
 use crate::{
     clock::{Clocks, WallClock},
+    descriptors,
     failure::Failure,
     signals, signing,
 };
 use credence_ca::{domains::Domains, key::KeyKind};
-use credence_daemon::{frontend::DaprTerms, metrics::Metrics, ports};
+use credence_daemon::{frontend::DaprTerms, http::HttpLimits, metrics::Metrics, ports};
 use credence_host::{chain::Layout, custody::Custodian, signer::Signer};
 use credence_ledger::sqlite::Options;
 use credence_sentry::{
@@ -101,6 +102,7 @@ async fn serve(settings: &Settings, environment: &Environment) -> Result<(), Fai
     let parts = Parts::open(settings)?;
     let reloads = tokio::spawn(signing::reload_when_told(Arc::clone(&parts.signer))?);
     let plan = plan(settings, environment, &parts).await?;
+    let http = plan.limits.http;
     let admin = plan.state.join("admin.sock");
     let server = Server::start(plan).await?;
     let admin = AdminSocket::bind(&admin)?;
@@ -108,7 +110,7 @@ async fn serve(settings: &Settings, environment: &Environment) -> Result<(), Fai
     let administration = tokio::spawn(admin.run(server.operator(), async move {
         let _ = stopping.changed().await;
     }));
-    let mut pages = pages(settings, &server, &parts).await?;
+    let mut pages = pages(settings, &server, &parts, http).await?;
     ready(&server, &pages);
     server
         .run(async {
@@ -126,13 +128,19 @@ async fn serve(settings: &Settings, environment: &Environment) -> Result<(), Fai
     Ok(())
 }
 
-async fn pages(settings: &Settings, server: &Server, parts: &Parts) -> Result<Served, Failure> {
+async fn pages(
+    settings: &Settings,
+    server: &Server,
+    parts: &Parts,
+    http: HttpLimits,
+) -> Result<Served, Failure> {
     let about = About {
         insight: server.insight(),
         requests: Arc::clone(&parts.requests),
         metrics: Arc::clone(&parts.metrics),
         keys: parts.keys.as_ref().map(|(_, keys)| Arc::clone(keys)),
         clock: Arc::new(parts.clock.clone()),
+        http,
     };
     let mut pages = Served::start(settings, about).await?;
     if let Some((files, keys)) = parts.keys.clone() {
@@ -175,7 +183,8 @@ async fn plan(
         source,
     })?;
     let life = plan::life(settings);
-    let limits = plan::limits();
+    let mut limits = plan::limits();
+    descriptors::fit(&mut limits, pages::LISTENERS)?;
     Ok(Plan {
         trust_domain,
         further_domains: Domains::Any,
@@ -209,6 +218,7 @@ async fn plan(
             message_bytes: limits.connections.message_bytes,
         }),
         tokens: tokens(settings, parts),
+        local: None,
         readers: BTreeSet::new(),
         panels: Box::new(move |_| panels),
         limits,

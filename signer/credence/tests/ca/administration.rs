@@ -84,7 +84,16 @@ async fn a_forced_step_says_first_what_it_breaks() {
         out.contains("this would break") && out.contains("ns/shop/sa/web"),
         "{out}"
     );
-    assert_eq!(ca.status()["roots"][0]["phase"], "distributing");
+    let status = ca.status();
+    assert_eq!(status["roots"][0]["phase"], "distributing");
+    // who holds it up is said, and said once
+    let text = ca.order(&["ca", "status"]);
+    assert_eq!(text.matches("ns/shop/sa/web").count(), 1, "{text}");
+    let holds = status["roots"][0]["holds"].as_array().unwrap();
+    let gate = holds.iter().find(|gate| gate["gate"] == "holders").unwrap();
+    let who = gate["who"].as_array().unwrap().iter();
+    let mut named = who.map(|who| who["identity"].as_str().unwrap());
+    assert!(named.any(|id| id.ends_with("/ns/shop/sa/web")), "{gate}");
     ca.order(&["ca", "force", "activate", "--yes"]);
     assert_eq!(ca.status()["roots"][0]["phase"], "active");
     assert_eq!(ca.status()["roots"][1]["phase"], "retiring");

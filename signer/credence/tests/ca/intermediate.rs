@@ -1,116 +1,20 @@
 //! Below somebody else's CA: the request goes out, the certificate comes back. And `credence ca renew`, three ways.
 
-use crate::{setup, until};
+use crate::{
+    SHORT,
+    pki::{self, AS_ASKED, CA, P256, der},
+    setup, until,
+};
 use credence_ca_tests::{
-    client::{certificates, verify},
+    client::verify,
     daemon::{Daemon, Running},
 };
-use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, process::Command};
+use std::{fs, path::Path, process::Command};
 
-const SHORT: &str = r#"
-[leaf]
-shortest = "5s"
-usual = "5s"
-longest = "6s"
-
-[lifecycle]
-refresh_hint = "1s"
-clock_skew = "0s"
-issuer_life = "10min"
-root_life = "1h"
-rotate_roots = "on-order"
-
-[limits]
-identity_burst = 100000
-"#;
-
-const EXTENSIONS: &str = "[req]\ndistinguished_name=dn\n[dn]\n[ca]\nbasicConstraints=critical,CA:true\nkeyUsage=critical,keyCertSign,cRLSign\nsubjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n";
-
-fn openssl(folder: &Path, arguments: &[&str]) {
-    let output = Command::new("openssl")
-        .args(arguments)
-        .current_dir(folder)
-        .output()
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "{arguments:?}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-}
-
-/// An offline root.
-fn corporate(folder: &Path, name: &str) {
-    fs::write(folder.join("x.cnf"), EXTENSIONS).unwrap();
-    let (key, certificate) = (format!("{name}.key"), format!("{name}.pem"));
-    openssl(
-        folder,
-        &[
-            "ecparam",
-            "-name",
-            "prime256v1",
-            "-genkey",
-            "-noout",
-            "-out",
-            "sec1.key",
-        ],
-    );
-    openssl(
-        folder,
-        &[
-            "pkcs8", "-topk8", "-nocrypt", "-in", "sec1.key", "-out", &key,
-        ],
-    );
-    fs::set_permissions(folder.join(&key), fs::Permissions::from_mode(0o600)).unwrap();
-    openssl(
-        folder,
-        &[
-            "req",
-            "-x509",
-            "-key",
-            &key,
-            "-days",
-            "30",
-            "-config",
-            "x.cnf",
-            "-extensions",
-            "ca",
-            "-subj",
-            &format!("/O=Corp/CN={name}"),
-            "-out",
-            &certificate,
-        ],
-    );
-}
-
-/// It signs what it was asked to.
-fn sign(folder: &Path, root: &str, csr: &str, out: &str) {
+/// An offline root signs what it was asked to.
+fn sign(folder: &Path, csr: &str, out: &str) {
     fs::write(folder.join("i.csr"), csr).unwrap();
-    let (key, certificate) = (format!("{root}.key"), format!("{root}.pem"));
-    openssl(
-        folder,
-        &[
-            "x509",
-            "-req",
-            "-in",
-            "i.csr",
-            "-CA",
-            &certificate,
-            "-CAkey",
-            &key,
-            "-CAcreateserial",
-            "-days",
-            "10",
-            "-copy_extensions",
-            "copyall",
-            "-out",
-            out,
-        ],
-    );
-}
-
-fn der(file: &Path) -> Vec<u8> {
-    certificates(&fs::read_to_string(file).unwrap()).remove(0)
+    pki::sign(folder, "corp", AS_ASKED, out);
 }
 
 fn command(binary: &Path, arguments: &[&str]) -> (i32, String, String) {
@@ -127,7 +31,7 @@ fn command(binary: &Path, arguments: &[&str]) -> (i32, String, String) {
 async fn a_ca_begins_below_an_offline_root_and_gets_its_next_issuer_from_it() {
     let pki = tempfile::tempdir().unwrap();
     let pki = pki.path();
-    corporate(pki, "corp");
+    pki::root(pki, P256, "corp");
     let setup = setup(SHORT);
     let binary = setup.binary.clone();
     let mut ca: Daemon = setup.prepared();
@@ -135,7 +39,7 @@ async fn a_ca_begins_below_an_offline_root_and_gets_its_next_issuer_from_it() {
     let config = config.to_str().unwrap();
     let (code, csr, err) = command(&binary, &["ca", "issuer-csr", "--config", config]);
     assert_eq!(code, 0, "{err}");
-    sign(pki, "corp", &csr, "first.pem");
+    sign(pki, &csr, "first.pem");
     let root = pki.join("corp.pem");
     let files = |chain: &str| {
         [
@@ -146,7 +50,7 @@ async fn a_ca_begins_below_an_offline_root_and_gets_its_next_issuer_from_it() {
         ]
     };
     // Somebody else's certificate is not taken.
-    corporate(pki, "other");
+    pki::root(pki, P256, "other");
     let with = |words: &[&str], chain: &str| -> Vec<String> {
         words
             .iter()
@@ -176,7 +80,7 @@ async fn a_ca_begins_below_an_offline_root_and_gets_its_next_issuer_from_it() {
     let (code, _, err) = ca.command(&["ca", "rotate-issuer"]);
     assert!(code == 8 && err.contains("import an issuer"), "{err}");
     let csr = ca.order(&["ca", "issuer-csr"]);
-    sign(pki, "corp", &csr, "second.pem");
+    sign(pki, &csr, "second.pem");
     let import = with(&["ca", "import-issuer"], "second.pem");
     ca.order(&import.iter().map(String::as_str).collect::<Vec<_>>());
     let second = der(&pki.join("second.pem"));
@@ -210,7 +114,7 @@ async fn a_ca_begins_below_an_offline_root_and_gets_its_next_issuer_from_it() {
 async fn renewed_fresh_with_an_own_root_key_and_with_an_own_chain() {
     let pki = tempfile::tempdir().unwrap();
     let pki = pki.path();
-    corporate(pki, "one");
+    pki::root(pki, P256, "one");
     let ca = setup(SHORT).start();
     let changed = async |before: &[Vec<u8>]| {
         let all = until("the new root to be trusted", async || {
@@ -251,45 +155,8 @@ async fn renewed_fresh_with_an_own_root_key_and_with_an_own_chain() {
     };
     assert_eq!(spki(&third[0]), spki(&der(&pki.join("one.pem"))));
     // With a chain of one's own: root two, issuer "one"'s key.
-    corporate(pki, "two");
-    fs::write(pki.join("x.cnf"), EXTENSIONS).unwrap();
-    openssl(
-        pki,
-        &[
-            "req",
-            "-new",
-            "-key",
-            "one.key",
-            "-config",
-            "x.cnf",
-            "-subj",
-            "/O=Corp/CN=issuer",
-            "-out",
-            "i.csr",
-        ],
-    );
-    openssl(
-        pki,
-        &[
-            "x509",
-            "-req",
-            "-in",
-            "i.csr",
-            "-CA",
-            "two.pem",
-            "-CAkey",
-            "two.key",
-            "-CAcreateserial",
-            "-days",
-            "5",
-            "-extfile",
-            "x.cnf",
-            "-extensions",
-            "ca",
-            "-out",
-            "i.pem",
-        ],
-    );
+    pki::root(pki, P256, "two");
+    pki::issuer_of(pki, "one.key", "two", CA, "issuer");
     let file = |name: &str| pki.join(name).display().to_string();
     ca.order(&[
         "ca",

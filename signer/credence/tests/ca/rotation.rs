@@ -1,24 +1,7 @@
 //! A root's rotation in a running daemon, on its own clock.
 
-use crate::{setup, until};
+use crate::{SHORT, setup, until};
 use credence_ca_tests::client::{uris, verify};
-
-const SHORT: &str = r#"
-[leaf]
-shortest = "5s"
-usual = "5s"
-longest = "6s"
-
-[lifecycle]
-refresh_hint = "1s"
-clock_skew = "0s"
-issuer_life = "10min"
-root_life = "1h"
-rotate_roots = "on-order"
-
-[limits]
-identity_burst = 100000
-"#;
 
 #[tokio::test]
 async fn a_root_is_replaced_while_the_daemon_serves_and_its_own_certificate_follows() {

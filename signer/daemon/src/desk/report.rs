@@ -3,14 +3,11 @@
 
 use crate::{
     limits::{Bucket, Rate},
-    ports::Frontend,
+    ports::{Frontend, Remote},
     refusal::Refusal,
 };
 use spiffe::SpiffeId;
-use std::{
-    net::SocketAddr,
-    sync::{Mutex, PoisonError},
-};
+use std::sync::{Mutex, PoisonError};
 use tokio::time::Instant;
 
 /// 100 lines at once, then 10 a second.
@@ -44,7 +41,7 @@ impl Reporter {
     pub(super) fn refused(
         &self,
         frontend: Frontend,
-        peer: Option<SocketAddr>,
+        peer: Option<Remote>,
         identity: Option<&SpiffeId>,
         reason: &Refusal,
     ) {
@@ -61,7 +58,7 @@ impl Reporter {
         tracing::warn!(%frontend, peer = %shown(peer), identity, class, %reason, left_out, "a request was refused");
     }
 
-    pub(super) fn no_proof(&self, peer: Option<SocketAddr>) {
+    pub(super) fn no_proof(&self, peer: Option<Remote>) {
         if let Some(left_out) = self.line(&self.strangers) {
             tracing::warn!(peer = %shown(peer), left_out, "a caller is believed without a proof: INSECURE is enabled, for tests only");
         }
@@ -83,7 +80,7 @@ impl Reporter {
     }
 }
 
-fn shown(peer: Option<SocketAddr>) -> String {
+fn shown(peer: Option<Remote>) -> String {
     peer.map_or_else(|| "not known".to_owned(), |peer| peer.to_string())
 }
 

@@ -5,8 +5,8 @@ use crate::{
     desk::{Application, Desk, Life, Terms},
     pem,
     ports::{
-        Claimed, Evidence, Frontend, Identified, Issued, LONGEST_AUDIENCE, MOST_AUDIENCES, Token,
-        Tokens, Validator, WorkloadTokens,
+        Claimed, Evidence, Frontend, Identified, Issued, LONGEST_AUDIENCE, MOST_AUDIENCES, Remote,
+        Token, Tokens, Validator, WorkloadTokens,
     },
     proto::dapr::{
         SignCertificateRequest, SignCertificateResponse,
@@ -20,7 +20,6 @@ use prost_types::Timestamp;
 use spiffe::TrustDomain;
 use std::{
     collections::{BTreeSet, HashMap},
-    net::SocketAddr,
     sync::Arc,
 };
 use tonic::{Request, Response, Status};
@@ -103,7 +102,7 @@ impl<A: Identified> Dapr<A> {
     fn read(
         &self,
         request: Request<SignCertificateRequest>,
-    ) -> Result<(Application, Vec<String>), (Option<SocketAddr>, Refusal)> {
+    ) -> Result<(Application, Vec<String>), (Option<Remote>, Refusal)> {
         let evidence = evidence(Frontend::Dapr, &request);
         let peer = evidence.peer;
         let mut message = request.into_inner();

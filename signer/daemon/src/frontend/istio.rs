@@ -4,7 +4,7 @@ use super::{LONGEST_TEXT, bearer, evidence, unwritable};
 use crate::{
     desk::{Application, Desk, Life, Terms},
     pem,
-    ports::{Evidence, Frontend, Identified, Issued},
+    ports::{Evidence, Frontend, Identified, Issued, Remote},
     proto::istio::{
         IstioCertificateRequest, IstioCertificateResponse,
         istio_certificate_service_server::{
@@ -69,7 +69,7 @@ impl<A: Identified> IstioCertificateService for Istio<A> {
     }
 }
 
-type TurnedAway = (Option<std::net::SocketAddr>, Refusal);
+type TurnedAway = (Option<Remote>, Refusal);
 
 fn read(request: Request<IstioCertificateRequest>) -> Result<Application, TurnedAway> {
     let evidence = evidence(Frontend::Istio, &request);

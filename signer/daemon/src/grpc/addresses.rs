@@ -1,4 +1,4 @@
-//! How many connections each address has, and how many of them may be at their handshake.
+//! How many connections each address and each user has, and how many of them may be at their handshake.
 
 use std::{
     collections::HashMap,
@@ -7,15 +7,30 @@ use std::{
 };
 use tokio::sync::Semaphore;
 
-/// Connections by address. There are as many entries as connections at most.
+/// Where connections come from, as far as they are counted together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Origin {
+    /// An address, or for IPv6 a /64.
+    Address(IpAddr),
+    /// A user of this host.
+    User(u32),
+}
+
+impl From<IpAddr> for Origin {
+    fn from(address: IpAddr) -> Self {
+        Self::Address(site(address))
+    }
+}
+
+/// Connections by origin. There are as many entries as connections at most.
 #[derive(Debug)]
 pub(super) struct Addresses {
     most: usize,
     handshakes: usize,
-    open: Mutex<HashMap<IpAddr, Site>>,
+    open: Mutex<HashMap<Origin, Site>>,
 }
 
-/// What there is of one address.
+/// What there is of one origin.
 #[derive(Debug)]
 struct Site {
     connections: usize,
@@ -23,7 +38,7 @@ struct Site {
 }
 
 impl Addresses {
-    /// So many connections of one address, and so many handshakes.
+    /// So many connections of one origin, and so many handshakes.
     pub(super) fn new(most: usize, handshakes: usize) -> Arc<Self> {
         Arc::new(Self {
             most,
@@ -32,11 +47,11 @@ impl Addresses {
         })
     }
 
-    /// A place for one more connection of this address, if it may have one.
-    pub(super) fn enter(self: &Arc<Self>, address: IpAddr) -> Option<Place> {
-        let address = site(address);
+    /// A place for one more connection from there, if it may have one.
+    pub(super) fn enter(self: &Arc<Self>, from: impl Into<Origin>) -> Option<Place> {
+        let origin = from.into();
         let mut open = self.open();
-        let here = open.entry(address).or_insert_with(|| Site {
+        let here = open.entry(origin).or_insert_with(|| Site {
             connections: 0,
             handshakes: Arc::new(Semaphore::new(self.handshakes)),
         });
@@ -47,11 +62,11 @@ impl Addresses {
         Some(Place {
             handshakes: Arc::clone(&here.handshakes),
             addresses: Arc::clone(self),
-            address,
+            origin,
         })
     }
 
-    fn open(&self) -> MutexGuard<'_, HashMap<IpAddr, Site>> {
+    fn open(&self) -> MutexGuard<'_, HashMap<Origin, Site>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -68,7 +83,7 @@ fn site(address: IpAddr) -> IpAddr {
 #[derive(Debug)]
 pub(super) struct Place {
     addresses: Arc<Addresses>,
-    address: IpAddr,
+    origin: Origin,
     handshakes: Arc<Semaphore>,
 }
 
@@ -82,10 +97,10 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         let mut open = self.addresses.open();
-        if let Some(here) = open.get_mut(&self.address) {
+        if let Some(here) = open.get_mut(&self.origin) {
             here.connections = here.connections.saturating_sub(1);
             if here.connections == 0 {
-                open.remove(&self.address);
+                open.remove(&self.origin);
             }
         }
     }
@@ -103,6 +118,7 @@ mod tests {
         let second = addresses.enter(a).unwrap();
         assert!(addresses.enter(a).is_none());
         assert!(addresses.enter(b).is_some());
+        assert!(addresses.enter(Origin::User(0)).is_some());
         drop(first);
         assert!(addresses.enter(a).is_some());
         drop(second);

@@ -23,7 +23,7 @@ use std::{
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    sync::watch,
+    sync::{Semaphore, watch},
     time::{Instant, sleep_until, timeout},
 };
 use tonic::{Status, body::Body};
@@ -33,8 +33,10 @@ pub struct Connections {
     router: Router,
     limits: ConnectionLimits,
     metrics: Arc<Metrics>,
-    /// Connections past their handshake.
-    served: AtomicUsize,
+    /// Connections past their handshake, all listeners' together.
+    served: Arc<AtomicUsize>,
+    /// Places for connections, all listeners' together.
+    slots: Arc<Semaphore>,
 }
 
 /// Counts as long as a connection is served.
@@ -63,11 +65,27 @@ impl Connections {
     /// Connections to these services, within these limits.
     #[must_use]
     pub fn new(router: Router, limits: ConnectionLimits, metrics: Arc<Metrics>) -> Self {
+        metrics.bound(limits.connections);
         Self {
             router,
             limits,
             metrics,
-            served: AtomicUsize::new(0),
+            served: Arc::default(),
+            slots: Arc::new(Semaphore::new(
+                limits.connections.min(Semaphore::MAX_PERMITS),
+            )),
+        }
+    }
+
+    /// Connections of another listener, to other services: within the same limits, and in the same places.
+    #[must_use]
+    pub fn beside(&self, router: Router) -> Self {
+        Self {
+            router,
+            limits: self.limits,
+            metrics: Arc::clone(&self.metrics),
+            served: Arc::clone(&self.served),
+            slots: Arc::clone(&self.slots),
         }
     }
 
@@ -75,6 +93,10 @@ impl Connections {
     #[must_use]
     pub fn limits(&self) -> &ConnectionLimits {
         &self.limits
+    }
+
+    pub(super) fn slots(&self) -> &Arc<Semaphore> {
+        &self.slots
     }
 
     pub(super) fn metrics(&self) -> &Arc<Metrics> {

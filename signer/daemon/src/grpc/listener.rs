@@ -4,7 +4,7 @@ use super::{
     addresses::{Addresses, Place},
     connection::Connections,
 };
-use crate::{frontend::Peer, metrics::Cut, tls::Tls};
+use crate::{frontend::Peer, metrics::Cut, ports::Remote, tls::Tls};
 use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
@@ -17,7 +17,7 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 /// How many callers may wait in the kernel for being accepted (it has a bound of its own).
 const BACKLOG: u32 = 4096;
 /// The pause after accept(2) failed, which is for want of file descriptors as a rule.
-const AFTER_A_FAILURE: Duration = Duration::from_millis(100);
+pub(super) const AFTER_A_FAILURE: Duration = Duration::from_millis(100);
 
 /// Listens on an address with room for many that come at once.
 ///
@@ -75,14 +75,12 @@ impl Listener {
     /// A place is taken before the caller is accepted: who finds none waits in the kernel, and holds no descriptor here.
     async fn accept(&self, tasks: &mut JoinSet<()>, stopping: &watch::Receiver<()>) {
         let limits = *self.connections.limits();
-        let slots = Arc::new(Semaphore::new(
-            limits.connections.min(Semaphore::MAX_PERMITS),
-        ));
+        let slots = self.connections.slots();
         let handshakes = Arc::new(Semaphore::new(
             limits.handshakes.min(Semaphore::MAX_PERMITS),
         ));
         let addresses = Addresses::new(limits.per_address, limits.handshakes / 4);
-        while let Ok(slot) = Arc::clone(&slots).acquire_owned().await {
+        while let Ok(slot) = Arc::clone(slots).acquire_owned().await {
             while tasks.try_join_next().is_some() {}
             let (stream, address) = match self.socket.accept().await {
                 Ok(accepted) => accepted,
@@ -151,7 +149,8 @@ async fn greet(
 fn peer(stream: &TlsStream<TcpStream>, address: SocketAddr) -> Peer {
     let certificates = stream.get_ref().1.peer_certificates().unwrap_or_default();
     Peer {
-        address: Some(address),
+        remote: Some(Remote::Address(address)),
+        process: None,
         certificates: certificates.iter().map(|der| der.to_vec()).collect(),
     }
 }

@@ -1,5 +1,6 @@
 //! What a caller presents.
 
+use credence_attest::peer::PeerCredentials;
 use std::{fmt, net::SocketAddr, sync::Arc};
 use zeroize::Zeroizing;
 
@@ -54,8 +55,33 @@ pub struct Evidence {
     pub cluster: Option<String>,
     /// For whom a node agent asks: the field `ImpersonatedIdentity` (Istio).
     pub impersonated: Option<String>,
+    /// The process at the other end, where the connection is of a Unix socket: what the kernel said when it was accepted.
+    pub process: Option<PeerCredentials>,
     /// The other end of the connection, for logs. It proves nothing.
-    pub peer: Option<SocketAddr>,
+    pub peer: Option<Remote>,
+}
+
+/// The other end of a connection, as logs and the record have it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Remote {
+    /// On the network.
+    Address(SocketAddr),
+    /// On this host.
+    Process {
+        /// Its user.
+        uid: u32,
+        /// Its number.
+        pid: i32,
+    },
+}
+
+impl fmt::Display for Remote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(address) => address.fmt(f),
+            Self::Process { uid, pid } => write!(f, "uid={uid} pid={pid}"),
+        }
+    }
 }
 
 /// Who a Dapr caller says it is.

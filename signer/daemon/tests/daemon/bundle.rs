@@ -73,7 +73,7 @@ async fn https_spiffe_with_the_ca_s_own_certificate_and_what_is_published_now() 
     let rig = Rig::new();
     let published = Arc::new(Published::new(rig.ca.bundle()));
     let address = start(&rig, Arc::clone(&rig.serving), &published);
-    let client = Client::new(
+    let client = Client::speaking(
         address,
         Speaks {
             alpn: b"http/1.1",
@@ -121,7 +121,7 @@ async fn https_web_with_a_certificate_for_a_name() {
         .unwrap();
     check(&get(stream).await, rig.ca.root.der(), 1);
     assert!(
-        Client::new(
+        Client::speaking(
             address,
             Speaks {
                 alpn: b"http/1.1",

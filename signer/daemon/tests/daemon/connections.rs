@@ -53,7 +53,8 @@ fn one_more(connections: &Arc<Connections>) -> Pipe {
     let (client, server) = duplex(1 << 16);
     let (stop, stopping) = watch::channel(());
     let peer = Peer {
-        address: None,
+        remote: None,
+        process: None,
         certificates: Arc::from([]),
     };
     let served = tokio::spawn(async move {

@@ -28,15 +28,18 @@ async fn ask(rig: &Rig, running: &Running, message: DaprRequest) -> Result<DaprR
 async fn the_answer_is_leaf_and_issuers_without_the_root_and_when_it_ends() {
     let rig = Rig::new();
     let running = rig.start().await;
-    let csr = Csr::with(&rcgen::PKCS_ED25519);
+    let csr = Csr::with(&rcgen::PKCS_ED25519, &[]);
     let answer = ask(&rig, &running, dapr(&csr.pem)).await.unwrap();
     let chain = certificates(std::str::from_utf8(&answer.workload_certificate).unwrap());
     assert_eq!(chain.len(), 2);
     assert_eq!(uri(&chain[0]), "spiffe://example.org/ns/prod/app");
     assert_eq!(chain[1], rig.ca.issuer.der().to_vec());
-    assert_chain(&chain, rig.ca.bundle());
+    assert_chain(&chain, &rig.ca.bundle());
     let (_, leaf) = x509_parser::parse_x509_certificate(&chain[0]).unwrap();
-    assert_eq!(leaf.public_key().subject_public_key.data.as_ref(), csr.key);
+    assert_eq!(
+        leaf.public_key().subject_public_key.data.as_ref(),
+        csr.public
+    );
     let anchors: Vec<_> = answer
         .trust_chain_certificates
         .iter()
@@ -61,7 +64,7 @@ async fn rsa_and_p256_requests_are_signed_too() {
     let rig = Rig::new();
     let running = rig.start().await;
     for algorithm in [&rcgen::PKCS_RSA_SHA256, &rcgen::PKCS_ECDSA_P256_SHA256] {
-        ask(&rig, &running, dapr(&Csr::with(algorithm).pem))
+        ask(&rig, &running, dapr(&Csr::with(algorithm, &[]).pem))
             .await
             .unwrap();
     }

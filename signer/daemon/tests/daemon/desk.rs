@@ -40,6 +40,7 @@ fn application(token: &str, csr: &str) -> Application {
         certificates: Arc::from([]),
         cluster: None,
         impersonated: None,
+        process: None,
         peer: None,
     };
     Application {

@@ -50,10 +50,13 @@ async fn the_leaf_is_first_one_pem_a_string_and_the_whole_bundle_last() {
     assert_eq!(ders[2], roots);
     assert_eq!(uri(&ders[0][0]), ID);
     let (_, leaf) = x509_parser::parse_x509_certificate(&ders[0][0]).unwrap();
-    assert_eq!(leaf.public_key().subject_public_key.data.as_ref(), csr.key);
+    assert_eq!(
+        leaf.public_key().subject_public_key.data.as_ref(),
+        csr.public
+    );
     assert_chain(
         &[ders[0].clone(), ders[1].clone()].concat(),
-        rig.ca.bundle(),
+        &rig.ca.bundle(),
     );
     running.stopped().await;
 }
@@ -82,13 +85,16 @@ async fn rsa_p256_and_ed25519_requests_are_signed() {
         &rcgen::PKCS_ECDSA_P256_SHA256,
         &rcgen::PKCS_ED25519,
     ] {
-        let csr = Csr::with(algorithm);
+        let csr = Csr::with(algorithm, &[]);
         let chain = ask(&rig, &running, bearing(istio(&csr.pem), ID))
             .await
             .unwrap();
         let leaf = certificates(&chain[0]).remove(0);
         let (_, leaf) = x509_parser::parse_x509_certificate(&leaf).unwrap();
-        assert_eq!(leaf.public_key().subject_public_key.data.as_ref(), csr.key);
+        assert_eq!(
+            leaf.public_key().subject_public_key.data.as_ref(),
+            csr.public
+        );
     }
 }
 

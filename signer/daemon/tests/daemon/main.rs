@@ -13,6 +13,7 @@ mod connections;
 mod dapr;
 mod desk;
 mod istio;
+mod local;
 mod pages;
 mod sds;
 mod support;

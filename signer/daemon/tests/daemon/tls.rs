@@ -29,7 +29,7 @@ async fn both_versions_are_spoken_with_http2_inside() {
         (&TLS12, ProtocolVersion::TLSv1_2),
         (&TLS13, ProtocolVersion::TLSv1_3),
     ] {
-        let client = Client::new(
+        let client = Client::speaking(
             running.address,
             Speaks {
                 versions: &[version],
@@ -50,7 +50,7 @@ async fn both_versions_are_spoken_with_http2_inside() {
 async fn another_protocol_inside_is_refused() {
     let rig = Rig::new();
     let running = rig.start().await;
-    let client = Client::new(
+    let client = Client::speaking(
         running.address,
         Speaks {
             alpn: b"http/1.1",

@@ -64,7 +64,7 @@ fn without_flags_all_is_as_sentry_has_it() {
         key_filename: "jwt.key".into(),
         jwks_filename: "jwks.json".into(),
         issuer: None,
-        algorithm: Algorithm::Rs256,
+        algorithm: Algorithm::RS256,
         key_id: None,
         ttl: Duration::from_secs(86_400),
     };
@@ -170,7 +170,7 @@ fn values_are_of_their_kind() {
     assert_eq!(good("--log-level=WARN").log_level, LogLevel::Warn);
     assert_eq!(
         good("--jwt-signing-algorithm=EdDSA").jwt.algorithm,
-        Algorithm::EdDsa
+        Algorithm::EDDSA
     );
     assert_eq!(good("--jwt-ttl=90m").jwt.ttl, Duration::from_secs(5400));
 }

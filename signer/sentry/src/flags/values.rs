@@ -151,7 +151,7 @@ impl<'a> Values<'a> {
         let text = self.text("jwt-signing-algorithm");
         let algorithm = Algorithm::from_name(&text);
         if algorithm.is_none() {
-            let names: Vec<_> = Algorithm::ALL.iter().map(|one| one.name()).collect();
+            let names: Vec<_> = Algorithm::all().map(Algorithm::name).collect();
             let what = format!("{} is not one of {}", excerpt(&text), names.join(", "));
             self.fault("jwt-signing-algorithm", &what);
         }

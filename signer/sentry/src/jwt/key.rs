@@ -153,14 +153,20 @@ fn curve(kind: KeyKind) -> Option<&'static EcdsaSigningAlgorithm> {
 }
 
 fn encoding(algorithm: Algorithm) -> Option<&'static dyn RsaEncoding> {
+    use credence_attest::jwt::Algorithm::{
+        EdDsa, Es256, Es384, Ps256, Ps384, Ps512, Rs256, Rs384, Rs512,
+    };
+    let Algorithm::Verified(algorithm) = algorithm else {
+        return None;
+    };
     Some(match algorithm {
-        Algorithm::Rs256 => &RSA_PKCS1_SHA256,
-        Algorithm::Rs384 => &RSA_PKCS1_SHA384,
-        Algorithm::Rs512 => &RSA_PKCS1_SHA512,
-        Algorithm::Ps256 => &RSA_PSS_SHA256,
-        Algorithm::Ps384 => &RSA_PSS_SHA384,
-        Algorithm::Ps512 => &RSA_PSS_SHA512,
-        Algorithm::Es256 | Algorithm::Es384 | Algorithm::Es512 | Algorithm::EdDsa => return None,
+        Rs256 => &RSA_PKCS1_SHA256,
+        Rs384 => &RSA_PKCS1_SHA384,
+        Rs512 => &RSA_PKCS1_SHA512,
+        Ps256 => &RSA_PSS_SHA256,
+        Ps384 => &RSA_PSS_SHA384,
+        Ps512 => &RSA_PSS_SHA512,
+        Es256 | Es384 | EdDsa => return None,
     })
 }
 

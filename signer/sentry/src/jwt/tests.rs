@@ -99,7 +99,7 @@ fn verify_p521(token: &str, set: &str) {
 
 #[tokio::test]
 async fn each_algorithm_s_tokens_are_verified_by_the_published_set() {
-    for algorithm in Algorithm::ALL {
+    for algorithm in Algorithm::all() {
         let dir = tempfile::tempdir().unwrap();
         let made = create(&settings(dir.path(), algorithm)).unwrap();
         let published = made.set.json().to_owned();
@@ -125,7 +125,7 @@ async fn each_algorithm_s_tokens_are_verified_by_the_published_set() {
 #[tokio::test]
 async fn claims_are_those_of_sentry() {
     let dir = tempfile::tempdir().unwrap();
-    let made = create(&settings(dir.path(), Algorithm::EdDsa)).unwrap();
+    let made = create(&settings(dir.path(), Algorithm::EDDSA)).unwrap();
     let issuer = issuer(made, Some("https://issuer.test"));
     let tokens = issue(&issuer, &["api.test", "example.org", "api.test"])
         .await
@@ -153,7 +153,7 @@ async fn claims_are_those_of_sentry() {
 #[tokio::test]
 async fn without_an_issuer_there_is_no_claim_and_a_clock_before_1970_signs_nothing() {
     let dir = tempfile::tempdir().unwrap();
-    let made = create(&settings(dir.path(), Algorithm::EdDsa)).unwrap();
+    let made = create(&settings(dir.path(), Algorithm::EDDSA)).unwrap();
     let ring = Arc::new(KeyRing::new(made));
     let tokens = issue(&issuer_at(&ring, None, UNIX_EPOCH), &[])
         .await
@@ -169,7 +169,7 @@ async fn keys_are_replaced_while_tokens_are_issued() {
     let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
     let [first, second] = dirs
         .each_ref()
-        .map(|dir| create(&settings(dir.path(), Algorithm::Es256)).unwrap());
+        .map(|dir| create(&settings(dir.path(), Algorithm::ES256)).unwrap());
     let published = second.set.json().to_owned();
     let ring = Arc::new(KeyRing::new(first));
     let issuer = issuer_at(&ring, None, UNIX_EPOCH);
@@ -182,7 +182,7 @@ async fn changed_files_are_taken_when_both_fit() {
     let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
     let [ours, theirs] = dirs
         .each_ref()
-        .map(|dir| settings(dir.path(), Algorithm::Es256));
+        .map(|dir| settings(dir.path(), Algorithm::ES256));
     let ring = Arc::new(KeyRing::new(create(&ours).unwrap()));
     let (before, after) = (ring.now().key_id.clone(), create(&theirs).unwrap().key_id);
     fs::rename(&theirs.key, &ours.key).unwrap();
@@ -223,7 +223,7 @@ fn the_key_s_id_is_its_thumbprint_in_ordinary_base64() {
 #[test]
 fn files_are_made_once_and_only_for_their_owner() {
     let dir = tempfile::tempdir().unwrap();
-    let settings = settings(dir.path(), Algorithm::Rs256);
+    let settings = settings(dir.path(), Algorithm::RS256);
     let made = load_or_create(&settings, Exposed::Refused).unwrap();
     for path in [&settings.key, &settings.jwks] {
         assert_eq!(
@@ -248,7 +248,7 @@ fn a_configured_id_is_that_of_tokens_and_of_the_set() {
     let dir = tempfile::tempdir().unwrap();
     let named = JwtSettings {
         key_id: Some("mine".into()),
-        ..settings(dir.path(), Algorithm::Es256)
+        ..settings(dir.path(), Algorithm::ES256)
     };
     let made = create(&named).unwrap();
     assert_eq!(made.key_id, "mine");
@@ -259,7 +259,7 @@ fn a_configured_id_is_that_of_tokens_and_of_the_set() {
     };
     let refused = load(&other, Exposed::Refused).unwrap_err().to_string();
     assert!(refused.contains("under the ID \"other\""), "{refused}");
-    let unnamed = load(&settings(dir.path(), Algorithm::Es256), Exposed::Refused).unwrap();
+    let unnamed = load(&settings(dir.path(), Algorithm::ES256), Exposed::Refused).unwrap();
     assert_eq!(unnamed.warnings.len(), 1, "{:?}", unnamed.warnings);
     assert_ne!(unnamed.key_id, "mine");
 }
@@ -268,7 +268,7 @@ fn a_configured_id_is_that_of_tokens_and_of_the_set() {
 fn one_without_the_other_is_refused_and_nothing_is_touched() {
     for gone in ["jwt.key", "jwks.json"] {
         let dir = tempfile::tempdir().unwrap();
-        let settings = settings(dir.path(), Algorithm::Es256);
+        let settings = settings(dir.path(), Algorithm::ES256);
         create(&settings).unwrap();
         fs::remove_file(dir.path().join(gone)).unwrap();
         let refused = load_or_create(&settings, Exposed::Refused).unwrap_err();
@@ -284,7 +284,7 @@ fn one_without_the_other_is_refused_and_nothing_is_touched() {
 #[test]
 fn a_key_that_others_may_read_is_refused_or_told() {
     let dir = tempfile::tempdir().unwrap();
-    let settings = settings(dir.path(), Algorithm::Es256);
+    let settings = settings(dir.path(), Algorithm::ES256);
     create(&settings).unwrap();
     fs::set_permissions(&settings.key, fs::Permissions::from_mode(0o644)).unwrap();
     let refused = load(&settings, Exposed::Refused).unwrap_err().to_string();
@@ -299,9 +299,9 @@ fn a_key_that_others_may_read_is_refused_or_told() {
 
 #[test]
 fn another_kind_of_key_is_refused() {
-    for made in Algorithm::ALL {
+    for made in Algorithm::all() {
         let (_, pem) = JwtKey::generate(made).unwrap();
-        for wanted in Algorithm::ALL {
+        for wanted in Algorithm::all() {
             let read = JwtKey::from_pem(pem.as_bytes(), wanted);
             assert_eq!(
                 read.is_ok(),
@@ -318,7 +318,7 @@ fn another_kind_of_key_is_refused() {
         "nonsense",
         "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
     ] {
-        let refused = JwtKey::from_pem(bad.as_bytes(), Algorithm::Rs256).unwrap_err();
+        let refused = JwtKey::from_pem(bad.as_bytes(), Algorithm::RS256).unwrap_err();
         assert_eq!(refused, KeyError::NotPem);
     }
 }
@@ -362,8 +362,8 @@ fn keys_of_openssl_are_read_in_their_old_forms_and_it_verifies_what_they_sign() 
     openssl(&["genrsa", "-out", "short", "1024"], folder);
     let read =
         |name: &str, algorithm| JwtKey::from_pem(&fs::read(folder.join(name)).unwrap(), algorithm);
-    assert!(read("sec1", Algorithm::Es256).is_ok());
-    assert!(read("short", Algorithm::Rs256).is_err());
+    assert!(read("sec1", Algorithm::ES256).is_ok());
+    assert!(read("short", Algorithm::RS256).is_err());
     let pss: &[&str] = &[
         "-sigopt",
         "rsa_padding_mode:pss",
@@ -371,9 +371,9 @@ fn keys_of_openssl_are_read_in_their_old_forms_and_it_verifies_what_they_sign() 
         "rsa_pss_saltlen:digest",
     ];
     for (name, algorithm, extra) in [
-        ("pkcs1", Algorithm::Rs256, &[][..]),
-        ("pkcs8", Algorithm::Rs256, &[]),
-        ("pkcs8", Algorithm::Ps256, pss),
+        ("pkcs1", Algorithm::RS256, &[][..]),
+        ("pkcs8", Algorithm::RS256, &[]),
+        ("pkcs8", Algorithm::PS256, pss),
     ] {
         let key = read(name, algorithm).unwrap();
         fs::write(folder.join("message"), "a.b").unwrap();
@@ -388,7 +388,7 @@ fn keys_of_openssl_are_read_in_their_old_forms_and_it_verifies_what_they_sign() 
         ];
         openssl(&[&verify[..], extra, &["message"]].concat(), folder);
     }
-    let key = read("ed25519", Algorithm::EdDsa).unwrap();
+    let key = read("ed25519", Algorithm::EDDSA).unwrap();
     fs::write(folder.join("signature"), key.sign(b"a.b").unwrap()).unwrap();
     openssl(
         &[
@@ -408,8 +408,8 @@ fn keys_of_openssl_are_read_in_their_old_forms_and_it_verifies_what_they_sign() 
 
 #[test]
 fn a_set_that_could_not_be_published_is_refused() {
-    let (key, _) = JwtKey::generate(Algorithm::Es256).unwrap();
-    let (other, _) = JwtKey::generate(Algorithm::Es256).unwrap();
+    let (key, _) = JwtKey::generate(Algorithm::ES256).unwrap();
+    let (other, _) = JwtKey::generate(Algorithm::ES256).unwrap();
     let good: Value = serde_json::from_str(JwkSet::of(&key, "k").json()).unwrap();
     let own = &good["keys"][0];
     let parse = |set: &Value| JwkSet::parse(set.to_string().as_bytes(), &key, None);

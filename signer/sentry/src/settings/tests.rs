@@ -200,7 +200,7 @@ fn jwts_and_oidc_need_each_other_as_with_sentry() {
         (jwt.issuer.as_deref(), jwt.key_id.as_deref()),
         (Some("me"), Some("k"))
     );
-    assert_eq!(jwt.algorithm, Algorithm::Es256);
+    assert_eq!(jwt.algorithm, Algorithm::ES256);
     let long = format!(
         "--jwt-enabled --jwt-key-id {}",
         "x".repeat(LONGEST_TEXT + 1)

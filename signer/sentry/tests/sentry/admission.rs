@@ -58,7 +58,7 @@ fn shown(token: &str) -> Evidence {
 /// Tokens of another sentry, for this one: by a set in the configuration, plainly or in base64, and in a file.
 #[tokio::test]
 async fn a_token_for_sentry_of_the_workload_itself_is_taken() {
-    let (dir, ring) = ring(Algorithm::Es256);
+    let (dir, ring) = ring(Algorithm::ES256);
     let terms = Terms {
         issuer: None,
         ttl: Duration::from_secs(60),

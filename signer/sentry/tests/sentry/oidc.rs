@@ -25,7 +25,7 @@ fn hosts(hosts: &[&str]) -> AllowedHosts {
 }
 
 async fn served(settings: DiscoverySettings) -> SocketAddr {
-    let (_dir, ring) = ring(Algorithm::Es256);
+    let (_dir, ring) = ring(Algorithm::ES256);
     start(Discovery::new(ring, settings), None).await
 }
 
@@ -60,8 +60,8 @@ async fn the_document_is_sentry_s_and_its_addresses_the_request_s() {
 
 #[tokio::test]
 async fn the_key_set_is_the_ring_s_of_the_moment() {
-    let (_first, now) = ring(Algorithm::Es256);
-    let (dir, next) = ring(Algorithm::Es384);
+    let (_first, now) = ring(Algorithm::ES256);
+    let (dir, next) = ring(Algorithm::ES384);
     let address = start(Discovery::new(now.clone(), settings()), None).await;
     let set = document(address, "/jwks.json", "host: a.test\r\n").await;
     assert_eq!(
@@ -72,7 +72,7 @@ async fn the_key_set_is_the_ring_s_of_the_moment() {
         key: dir.path().join("jwt.key"),
         jwks: dir.path().join("jwks.json"),
         issuer: None,
-        algorithm: Algorithm::Es384,
+        algorithm: Algorithm::ES384,
         key_id: None,
         ttl: std::time::Duration::from_secs(1),
     };

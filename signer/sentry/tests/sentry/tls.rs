@@ -65,7 +65,7 @@ async fn it_is_served_over_tls_and_a_changed_certificate_is_taken() {
     let files = files(dir.path());
     let first = write(&files);
     let serving = Certificate::load(&files).unwrap().serve(&files).unwrap();
-    let (_keys, ring) = ring(Algorithm::EdDsa);
+    let (_keys, ring) = ring(Algorithm::EDDSA);
     let settings = DiscoverySettings {
         issuer: None,
         jwks_uri: None,

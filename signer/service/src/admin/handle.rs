@@ -294,13 +294,15 @@ fn gate(hold: &Hold) -> Gate {
     let who = crowd.map_or_else(Vec::new, |crowd| crowd.named.iter().map(who).collect());
     Gate {
         gate: hold.gate().to_owned(),
-        why: hold.to_string(),
+        // they are named in `who`
+        why: format!("{hold:#}"),
         who,
     }
 }
 
 fn who(waiting: &Waiting) -> Who {
     Who {
+        holder: waiting.holder.clone(),
         identity: waiting.identity.clone(),
         lacks: waiting.lack.to_string(),
         restart: waiting.lack == Lack::NeedsRestart,

@@ -214,6 +214,8 @@ pub struct Gate {
 /// Somebody who holds up a step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Who {
+    /// Its name; its leaf's serial number where that is all that tells it apart.
+    pub holder: String,
     /// Its identity.
     pub identity: String,
     /// What it lacks.

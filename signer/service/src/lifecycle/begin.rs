@@ -12,6 +12,7 @@ use credence_ca::{
     lifecycle::{
         Active, Event, IssuerCertificate, KeyPlace, RootCertificate, RunId, Settings, State, World,
     },
+    validity::Time,
 };
 use credence_host::{
     authorities::{Authorities, Authorized, Imported, KeyHome},
@@ -68,6 +69,27 @@ impl Import {
             anchors: roots.collect(),
             others,
         })
+    }
+
+    /// Stores the further roots, but for those that have ended: nothing lives below them.
+    pub(super) fn take_anchors(
+        &mut self,
+        authorities: &mut Authorities,
+        now: Time,
+    ) -> Result<Vec<Arc<Authorized>>, LifecycleError> {
+        let mut taken = Vec::new();
+        for certificate in std::mem::take(&mut self.anchors) {
+            if certificate.validity().not_after < now {
+                continue;
+            }
+            taken.push(authorities.import(Imported {
+                role: Role::Root,
+                certificate,
+                above: Vec::new(),
+                key: None,
+            })?);
+        }
+        Ok(taken)
     }
 }
 
@@ -198,18 +220,19 @@ fn begin(
     beginning: Beginning,
     run: RunId,
 ) -> Result<State, LifecycleError> {
-    let (root, issuer, others) = match beginning {
+    let (root, issuer, others, anchors) = match beginning {
         Beginning::Found => {
             let root = founded_root(parts)?;
             let issuer = founded_issuer(parts, &root)?;
-            (root, issuer, None)
+            (root, issuer, None, Vec::new())
         }
-        Beginning::Import(chain) => {
+        Beginning::Import(mut chain) => {
             let others = chain.others;
+            let anchors = chain.take_anchors(parts.authorities, parts.clock.time())?;
             let (root, issuer) = import(parts.authorities, *chain)?;
             let issuer =
                 issuer.ok_or_else(|| LifecycleError::Missing("an issuer to begin with".into()))?;
-            (root, issuer, Some(others))
+            (root, issuer, Some(others), anchors)
         }
     };
     let root_facts = root_facts(&root);
@@ -221,7 +244,15 @@ fn begin(
         reading: parts.clock.reading(run),
         holders: None,
     };
-    Ok(State::found(parts.settings, pair, others, world)?)
+    let mut state = State::found(parts.settings, pair, others, world)?;
+    for anchor in anchors {
+        let event = Event::ImportAnchor {
+            root: self::root_facts(&anchor),
+            longest_leaf_life: others.unwrap_or_default(),
+        };
+        state = state.step(world, event)?.0;
+    }
+    Ok(state)
 }
 
 pub(super) fn root_facts(root: &Authorized) -> RootCertificate {

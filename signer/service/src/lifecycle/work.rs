@@ -11,10 +11,7 @@ use super::{
 use crate::clock::Shared;
 use credence_ca::lifecycle::{Action, BundleId, CertificateId, Event, State};
 use credence_daemon::ports::Bundle;
-use credence_host::{
-    authorities::{Authorized, Imported},
-    custody::Role,
-};
+use credence_host::{authorities::Authorized, custody::Role};
 use credence_ledger::entry::By;
 use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 use steps::last_step;
@@ -101,18 +98,10 @@ impl Worker {
     }
 
     /// Stores a chain, and puts it on record.
-    pub(super) fn take(&mut self, chain: Import) -> Result<Taken, LifecycleError> {
-        let (anchors, others) = (chain.anchors.clone(), chain.others);
+    pub(super) fn take(&mut self, mut chain: Import) -> Result<Taken, LifecycleError> {
+        let others = chain.others;
+        let further = chain.take_anchors(&mut self.parts.authorities, self.parts.clock.time())?;
         let (root, issuer) = begin::import(&mut self.parts.authorities, chain)?;
-        let mut further = Vec::new();
-        for certificate in anchors {
-            further.push(self.parts.authorities.import(Imported {
-                role: Role::Root,
-                certificate,
-                above: Vec::new(),
-                key: None,
-            })?);
-        }
         for one in [&root].into_iter().chain(&further).chain(&issuer) {
             self.on_record(one)?;
         }

@@ -5,6 +5,7 @@ use crate::{
     serving::OwnError,
 };
 use credence_daemon::{
+    grpc::LocalError,
     http::LoopbackError,
     tls::{RootsError, ServingError},
 };
@@ -72,6 +73,9 @@ pub enum StartError {
         #[source]
         source: io::Error,
     },
+    /// The Unix socket.
+    #[error(transparent)]
+    Local(#[from] LocalError),
     /// No address at all.
     #[error("gRPC has no address to be served at")]
     NowhereToListen,

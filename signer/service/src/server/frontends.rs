@@ -7,7 +7,8 @@ use crate::{
     clock::Shared,
     door::Door,
     lineages::Lineages,
-    plan::{IstioTerms, Limits, Sources},
+    local::{Common, Local},
+    plan::{IstioTerms, Limits, LocalPlan, Sources},
     revocations, tokens,
 };
 use credence_daemon::{
@@ -25,6 +26,7 @@ use std::{collections::BTreeSet, future::Future, sync::Arc};
 pub(super) struct Frontends<'a> {
     pub(super) istio: Option<IstioTerms>,
     pub(super) dapr: Option<DaprTerms>,
+    pub(super) local: Option<LocalPlan>,
     pub(super) tokens: Option<Arc<dyn ports::Tokens>>,
     pub(super) panels: Box<dyn FnOnce(&Sources) -> Panels + Send>,
     pub(super) readers: BTreeSet<TrustDomain>,
@@ -40,7 +42,11 @@ impl Frontends<'_> {
     pub(super) async fn router(
         self,
         core: &Core,
-    ) -> (Router, impl Future<Output = ()> + Send + use<>) {
+    ) -> (
+        Router,
+        Option<Local>,
+        impl Future<Output = ()> + Send + use<>,
+    ) {
         let attestors = Attestors::new((self.panels)(&sources(core)), self.clock.clone());
         let desk: Desk<Applicant> = Desk::new(
             Arc::new(attestors),
@@ -51,15 +57,25 @@ impl Frontends<'_> {
         let desk = Arc::new(desk);
         let bytes = self.limits.connections.message_bytes;
         let (mut router, mut services) = (Router::new(), Vec::new());
+        if self.istio.is_some() || self.local.is_some() {
+            services.push("istio.v1.auth.IstioCertificateService");
+        }
         if let Some(terms) = self.istio {
             let desk = Arc::clone(&desk);
             router = router.unary(Istio::server(desk, terms.domains, terms.life, bytes));
-            services.push("istio.v1.auth.IstioCertificateService");
         }
         if let Some(terms) = self.dapr {
             router = router.unary(Dapr::server_with(Arc::clone(&desk), terms, self.tokens));
             services.push("dapr.proto.sentry.v1.CA");
         }
+        let common = Common {
+            desk: &desk,
+            bundles: Arc::clone(&core.publication) as Arc<dyn Bundles>,
+            clock: &self.clock,
+            metrics: self.metrics,
+            limits: &self.limits,
+        };
+        let local = self.local.map(|plan| Local::new(plan, common));
         let streams = BundleStreams::server(
             desk,
             self.readers,
@@ -71,7 +87,10 @@ impl Frontends<'_> {
         services.push("envoy.service.secret.v3.SecretDiscoveryService");
         let router = router.streaming(streams, BundleStreams::<Applicant>::STREAMS);
         let (service, following) = health::grpc(self.doctor, services).await;
-        (router.streaming(service, health::STREAMS), following)
+        let local = local
+            .map(|local| local.with(|router| router.streaming(service.clone(), health::STREAMS)));
+        let router = router.streaming(service, health::STREAMS);
+        (router, local, following)
     }
 }
 

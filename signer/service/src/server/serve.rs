@@ -120,6 +120,7 @@ pub(super) async fn serve(plan: Plan, mut core: Core) -> Result<Server, StartErr
     let frontends = Frontends {
         istio: plan.istio,
         dapr: plan.dapr,
+        local: plan.local,
         tokens: plan.tokens,
         panels: plan.panels,
         readers: plan.readers,
@@ -129,11 +130,15 @@ pub(super) async fn serve(plan: Plan, mut core: Core) -> Result<Server, StartErr
         metrics: &metrics,
         doctor: &doctor,
     };
-    let (router, following) = frontends.router(&core).await;
+    let (router, local, following) = frontends.router(&core).await;
     running.cut(following);
     let (socket, grpc_at) = first(&plan.grpc)?;
     let tls = Arc::new(Tls::new(serving, Some(clients), Inside::Grpc, clock)?);
     let connections = Connections::new(router, plan.limits.connections, metrics);
+    if let Some(local) = local {
+        let listener = local.bind(&connections)?;
+        running.ends(listener.run(running.stopped()));
+    }
     running.ends(Listener::new(socket, tls, connections).run(running.stopped()));
     let addresses = Addresses {
         grpc: grpc_at,

@@ -7,7 +7,7 @@ use credence_ca::{
     validity::Time,
 };
 use credence_daemon::{
-    ports::{Frontend, Issued, Issuing as _, Order},
+    ports::{Frontend, Issued, Issuing as _, Order, Remote},
     refusal::Refusal,
 };
 use credence_host::{
@@ -296,7 +296,7 @@ pub(crate) fn applicant(id: &str) -> Applicant {
             },
             renewal: None,
         },
-        peer: "192.0.2.7:4711".parse().ok(),
+        peer: "192.0.2.7:4711".parse().ok().map(Remote::Address),
     }
 }
 

@@ -9,6 +9,7 @@ use credence_attest::{
     identity::{pattern::PathPattern, template::Template},
     jwt::{Algorithm, LONGEST_SKEW},
     kubernetes::ControlPlane,
+    peer::{EntryText, Registry},
 };
 use spiffe::{SpiffeId, TrustDomain};
 use std::{
@@ -49,6 +50,15 @@ pub(crate) enum AttestorConfig {
     Svid { longest_lineage: Duration },
     /// Join tokens.
     JoinToken,
+    /// Processes on this host.
+    Peer(RegistryConfig),
+}
+
+/// Where it stands which process is whom.
+#[derive(Debug, Clone)]
+pub(crate) enum RegistryConfig {
+    File(PathBuf),
+    Entries(Registry),
 }
 
 /// Where the keys of an issuer are.
@@ -103,6 +113,11 @@ fn attestor(
             Ok(AttestorConfig::Svid { longest_lineage })
         }
         RawAttestor::JoinToken {} => Ok(AttestorConfig::JoinToken),
+        RawAttestor::Peer { registry, entries } => {
+            let registry = self::registry(place, registry, entries, folder);
+            let registry = registry.map_err(|fault| Faults(vec![fault]))?;
+            Ok(AttestorConfig::Peer(registry))
+        }
         jwt @ RawAttestor::Jwt { .. } => self::jwt(jwt, place, own, folder),
         review @ RawAttestor::TokenReview { .. } => token_review(review, place, own, folder),
     }
@@ -174,6 +189,23 @@ fn jwt(
             })
         }
         _ => Err(Faults(faults)),
+    }
+}
+
+fn registry(
+    place: &str,
+    file: Option<PathBuf>,
+    entries: Option<Vec<EntryText>>,
+    folder: &Path,
+) -> Result<RegistryConfig, String> {
+    match (file, entries) {
+        (Some(file), None) => Ok(RegistryConfig::File(folder.join(file))),
+        (None, Some(entries)) => Registry::read(entries)
+            .map(RegistryConfig::Entries)
+            .map_err(|e| format!("{place}: {e}")),
+        _ => Err(format!(
+            "{place}: name a registry, or write entries: one of them"
+        )),
     }
 }
 

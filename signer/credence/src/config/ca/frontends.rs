@@ -1,12 +1,15 @@
-//! `[istio]`, `[dapr]`, `[bundle]`: what is served, to which trust domains, and who is believed there.
+//! `[istio]`, `[dapr]`, `[bundle]`, `[unix]`: what is served, to which trust domains, and who is believed there.
 
 use super::{
-    Faults, keep_all,
-    raw::{RawBundle, RawDapr, RawIstio, RawValidator},
+    AttestorConfig, Faults, keep, keep_all,
+    raw::{RawBundle, RawDapr, RawIstio, RawUnix, RawValidator},
 };
-use credence_daemon::ports::Validator;
+use credence_daemon::{grpc::Access, ports::Validator};
 use spiffe::{SpiffeId, TrustDomain};
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+};
 
 /// A frontend.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,41 +31,68 @@ pub(crate) struct DaprConfig {
     pub(crate) default: Option<Validator>,
 }
 
+/// The Unix socket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct UnixConfig {
+    pub(crate) socket: PathBuf,
+    pub(crate) access: Access,
+    pub(crate) frontend: FrontendConfig,
+}
+
+pub(super) struct Written {
+    pub(super) istio: Option<RawIstio>,
+    pub(super) dapr: Option<RawDapr>,
+    pub(super) bundle: RawBundle,
+    pub(super) unix: Option<RawUnix>,
+}
+
 pub(super) struct Frontends {
     pub(super) istio: Option<FrontendConfig>,
     pub(super) dapr: Option<DaprConfig>,
     pub(super) bundle: FrontendConfig,
+    pub(super) unix: Option<UnixConfig>,
 }
 
 pub(super) fn parse(
-    istio: Option<RawIstio>,
-    dapr: Option<RawDapr>,
-    bundle: RawBundle,
+    raw: Written,
     own: &SpiffeId,
-    (known, readers): (&[String], Vec<String>),
+    attestors: &BTreeMap<String, AttestorConfig>,
+    folder: &Path,
 ) -> Result<Frontends, Faults> {
     let mut faults = Vec::new();
-    if istio.is_none() && dapr.is_none() {
-        faults
-            .push("there is neither [istio] nor [dapr]: nobody could ask for a certificate".into());
+    let on_the_network = raw.istio.is_some() || raw.dapr.is_some();
+    if !on_the_network && raw.unix.is_none() {
+        faults.push(
+            "there is neither [istio] nor [dapr] nor [unix]: nobody could ask for a certificate"
+                .into(),
+        );
     }
-    let check = Check { own, known };
-    let istio = istio.map(|raw| {
+    let check = Check { own, attestors };
+    let istio = raw.istio.map(|raw| {
         keep_all(
             &mut faults,
             check.frontend("istio", raw.trust_domains, raw.attestors),
         )
     });
-    let dapr = dapr.map(|raw| keep_all(&mut faults, check.dapr(raw)));
+    let dapr = raw.dapr.map(|raw| keep_all(&mut faults, check.dapr(raw)));
+    let unix = raw
+        .unix
+        .map(|raw| keep_all(&mut faults, check.unix(raw, folder)));
     // whoever may have a certificate may read the bundle, unless it is said otherwise
-    let named = bundle.attestors.unwrap_or(readers);
-    let bundle = check.frontend("bundle", bundle.trust_domains, named);
+    let bundle = match raw.bundle.attestors {
+        None if !on_the_network => check.nobody("bundle", raw.bundle.trust_domains),
+        named => {
+            let named = named.unwrap_or_else(|| check.readers());
+            check.frontend("bundle", raw.bundle.trust_domains, named)
+        }
+    };
     let bundle = keep_all(&mut faults, bundle);
     match bundle {
         Some(bundle) if faults.is_empty() => Ok(Frontends {
             istio: istio.flatten(),
             dapr: dapr.flatten(),
             bundle,
+            unix: unix.flatten(),
         }),
         _ => Err(Faults(faults)),
     }
@@ -70,7 +100,14 @@ pub(super) fn parse(
 
 struct Check<'a> {
     own: &'a SpiffeId,
-    known: &'a [String],
+    attestors: &'a BTreeMap<String, AttestorConfig>,
+}
+
+/// From where evidence comes: not every attestor can look at it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Network,
+    Unix,
 }
 
 impl Check<'_> {
@@ -82,7 +119,8 @@ impl Check<'_> {
     ) -> Result<FrontendConfig, Faults> {
         let mut faults = Vec::new();
         let domains = self.domains(place, domains, &mut faults);
-        self.attestors(&format!("{place}.attestors"), &attestors, &mut faults);
+        let named = format!("{place}.attestors");
+        self.attestors(Place::Network, &named, &attestors, &mut faults);
         if faults.is_empty() {
             Ok(FrontendConfig { domains, attestors })
         } else {
@@ -99,7 +137,7 @@ impl Check<'_> {
             ("dapr.jwks", Validator::Jwks, raw.jwks),
         ] {
             if !attestors.is_empty() {
-                self.attestors(name, &attestors, &mut faults);
+                self.attestors(Place::Network, name, &attestors, &mut faults);
                 validators.insert(validator, attestors);
             }
         }
@@ -125,12 +163,65 @@ impl Check<'_> {
         })
     }
 
-    fn attestors(&self, place: &str, named: &[String], faults: &mut Vec<String>) {
+    fn unix(&self, raw: RawUnix, folder: &Path) -> Result<UnixConfig, Faults> {
+        let mut faults = Vec::new();
+        let domains = self.domains("unix", raw.trust_domains, &mut faults);
+        self.attestors(Place::Unix, "unix.attestors", &raw.attestors, &mut faults);
+        let mode = keep(&mut faults, mode(raw.mode.as_deref()));
+        match mode {
+            Some(mode) if faults.is_empty() => Ok(UnixConfig {
+                socket: folder.join(raw.socket),
+                access: Access {
+                    owner: raw.owner,
+                    group: raw.group,
+                    mode,
+                },
+                frontend: FrontendConfig {
+                    domains,
+                    attestors: raw.attestors,
+                },
+            }),
+            _ => Err(Faults(faults)),
+        }
+    }
+
+    /// A frontend that lets nobody in.
+    fn nobody(&self, place: &str, domains: Option<Vec<String>>) -> Result<FrontendConfig, Faults> {
+        let mut faults = Vec::new();
+        let domains = self.domains(place, domains, &mut faults);
+        match faults.is_empty() {
+            true => Ok(FrontendConfig {
+                domains,
+                attestors: Vec::new(),
+            }),
+            false => Err(Faults(faults)),
+        }
+    }
+
+    /// Who may read the bundle on the network: a join token would be used up by reading.
+    fn readers(&self) -> Vec<String> {
+        let reads = |kind: &AttestorConfig| {
+            !matches!(kind, AttestorConfig::JoinToken | AttestorConfig::Peer(_))
+        };
+        let readers = self.attestors.iter().filter(|(_, kind)| reads(kind));
+        readers.map(|(name, _)| name.clone()).collect()
+    }
+
+    fn attestors(&self, from: Place, place: &str, named: &[String], faults: &mut Vec<String>) {
         if named.is_empty() {
             faults.push(format!("{place}: name at least one attestor"));
         }
-        for name in named.iter().filter(|name| !self.known.contains(name)) {
-            faults.push(format!("{place}: there is no good [attestors.{name}]"));
+        for name in named {
+            match (self.attestors.get(name), from) {
+                (None, _) => faults.push(format!("{place}: there is no good [attestors.{name}]")),
+                (Some(AttestorConfig::Peer(_)), Place::Network) => faults.push(format!(
+                    "{place}: [attestors.{name}] looks at processes on this host: name it in [unix]"
+                )),
+                (Some(AttestorConfig::Svid { .. }), Place::Unix) => faults.push(format!(
+                    "{place}: [attestors.{name}] looks at certificates that TLS has verified, and there is no TLS"
+                )),
+                (Some(_), _) => {}
+            }
         }
     }
 
@@ -158,5 +249,17 @@ impl Check<'_> {
             }
         }
         domains
+    }
+}
+
+/// Write is what connecting asks for, and nothing else means anything.
+fn mode(text: Option<&str>) -> Result<u32, String> {
+    match text {
+        None | Some("0600") => Ok(0o600),
+        Some("0660") => Ok(0o660),
+        Some("0666") => Ok(0o666),
+        Some(other) => Err(format!(
+            "unix.mode: {other:?} is none of \"0600\" (its owner), \"0660\" (and its group), \"0666\" (everybody)"
+        )),
     }
 }

@@ -1,6 +1,7 @@
 //! The file as it is written.
 
 use super::super::raw::{RawCustody, RawDnsTemplate, RawSandbox};
+use credence_attest::peer::EntryText;
 use serde::Deserialize;
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
@@ -23,6 +24,7 @@ pub(super) struct RawCa {
     pub(super) ledger: RawLedger,
     pub(super) istio: Option<RawIstio>,
     pub(super) dapr: Option<RawDapr>,
+    pub(super) unix: Option<RawUnix>,
     #[serde(default)]
     pub(super) bundle: RawBundle,
     #[serde(default)]
@@ -151,6 +153,17 @@ pub(super) struct RawDapr {
     pub(super) default: Option<RawValidator>,
 }
 
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawUnix {
+    pub(super) socket: PathBuf,
+    pub(super) trust_domains: Option<Vec<String>>,
+    pub(super) attestors: Vec<String>,
+    pub(super) owner: Option<u32>,
+    pub(super) group: Option<u32>,
+    pub(super) mode: Option<String>,
+}
+
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum RawValidator {
@@ -194,6 +207,10 @@ pub(super) enum RawAttestor {
         longest_lineage: Option<String>,
     },
     JoinToken {},
+    Peer {
+        registry: Option<PathBuf>,
+        entries: Option<Vec<EntryText>>,
+    },
 }
 
 #[derive(Debug, Deserialize)]

@@ -49,7 +49,7 @@ fn the_help_s_example_is_a_good_one() {
     let lines = help.lines().filter_map(|line| line.strip_prefix("  "));
     let text: String = lines.map(|line| format!("{line}\n")).collect();
     let config = parse(&text).unwrap();
-    assert!(config.istio.is_some() && config.dapr.is_some());
+    assert!(config.istio.is_some() && config.dapr.is_some() && config.unix.is_some());
 }
 
 #[test]
@@ -83,6 +83,89 @@ kind = "join-token"
     assert_eq!(config.attestors.len(), 4);
     // A join token would be used up by reading the bundle.
     assert_eq!(config.bundle.attestors, ["api", "keys", "renewal"]);
+}
+
+const UNIX: &str = r#"
+[unix]
+socket = "ca.sock"
+attestors = ["hosts"]
+[attestors.hosts]
+kind = "peer"
+entries = [{ uid = 1, identity = "spiffe://example.org/a" }]
+"#;
+
+#[test]
+fn a_unix_socket_and_its_processes() {
+    let config = with(UNIX).unwrap();
+    let unix = config.unix.unwrap();
+    assert_eq!(unix.socket, Path::new("/etc/credence/ca.sock"));
+    assert_eq!((unix.access.mode, unix.access.owner), (0o600, None));
+    assert_eq!(unix.frontend.attestors, ["hosts"]);
+    // Processes do not read the bundle from the network.
+    assert_eq!(config.bundle.attestors, ["renewal"]);
+    let open = UNIX.replace(
+        "[attestors.hosts]",
+        "mode = \"0666\"\nowner = 7\n[attestors.hosts]",
+    );
+    let unix = with(&open).unwrap().unix.unwrap();
+    assert_eq!((unix.access.mode, unix.access.owner), (0o666, Some(7)));
+}
+
+/// Then nobody has to be let in from the network.
+#[test]
+fn a_unix_socket_alone_will_do() {
+    let text = LEAST.replace("[istio]\nattestors = [\"renewal\"]\n", "");
+    let config = parse(&format!("{text}{UNIX}")).unwrap();
+    assert!(config.istio.is_none() && config.bundle.attestors.is_empty());
+}
+
+#[test]
+fn what_is_wrong_with_a_unix_socket_is_told() {
+    for (was, is, told) in [
+        (
+            "[\"hosts\"]",
+            "[\"renewal\"]",
+            "unix.attestors: [attestors.renewal]",
+        ),
+        ("[\"hosts\"]", "[]", "unix.attestors: name at least one"),
+        ("[\"hosts\"]", "[\"x\"]", "there is no good [attestors.x]"),
+        (
+            "[\"hosts\"]",
+            "[\"hosts\"]\nmode = \"0777\"",
+            "unix.mode: \"0777\"",
+        ),
+        (
+            "[\"hosts\"]",
+            "[\"hosts\"]\ntrust_domains = []",
+            "unix.trust_domains",
+        ),
+        (
+            "entries = [",
+            "registry = \"f\"\nentries = [",
+            "attestors.hosts: name a registry",
+        ),
+        ("uid = 1, ", "", "missing field `uid`"),
+        ("spiffe:", "https:", "attestors.hosts: entries[0].identity"),
+    ] {
+        let refused = with(&UNIX.replace(was, is)).expect_err(is);
+        assert!(refused.contains(told), "{is}:\n{refused}");
+    }
+    for place in [
+        "[dapr]\njwks = [\"hosts\"]",
+        "[bundle]\nattestors = [\"hosts\"]",
+    ] {
+        let refused = with(&format!("{UNIX}{place}")).expect_err(place);
+        assert!(refused.contains("name it in [unix]"), "{place}:\n{refused}");
+    }
+    let istio = LEAST.replace(
+        "[istio]\nattestors = [",
+        "[istio]\nattestors = [\"hosts\", ",
+    );
+    let refused = parse(&format!("{istio}{UNIX}")).unwrap_err();
+    assert!(
+        refused.contains("istio.attestors: [attestors.hosts]"),
+        "{refused}"
+    );
 }
 
 #[test]

@@ -4,7 +4,8 @@ pub(crate) mod ca;
 pub(crate) mod client;
 pub(crate) mod ports;
 pub(crate) mod rig;
-pub(crate) mod wire;
+
+pub(crate) use credence_ca_tests::wire;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

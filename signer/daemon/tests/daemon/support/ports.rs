@@ -45,6 +45,9 @@ pub(crate) struct Shown {
     pub(crate) certificates: usize,
     pub(crate) cluster: Option<String>,
     pub(crate) impersonated: Option<String>,
+    /// Uid and number.
+    pub(crate) process: Option<(u32, Option<i32>)>,
+    pub(crate) peer: Option<String>,
 }
 
 /// Believes what tokens say: `spiffe://…`, `believe-the-claim`, `denied`, `unavailable`, `hangs`.
@@ -75,6 +78,13 @@ impl Attesting<Who> for Attestor {
             certificates: evidence.certificates.len(),
             cluster: evidence.cluster.clone(),
             impersonated: evidence.impersonated.clone(),
+            process: evidence.process.as_ref().map(|peer| {
+                let process = peer.process.as_ref();
+                (peer.uid, process.map(credence_attest::peer::Process::id))
+            }),
+            peer: (evidence.process.as_ref())
+                .and(evidence.peer)
+                .map(|peer| peer.to_string()),
         });
         Box::pin(async move {
             match token.as_deref() {
@@ -112,6 +122,10 @@ fn who(evidence: &Evidence, token: Option<&str>) -> Option<Who> {
         (Some(claimed), Some("believe-the-claim"), _) => claim(claimed),
         (None, Some(id), _) if id.starts_with("spiffe://") => by(id.to_owned(), None),
         (None, None, Some(leaf)) => by(uri(leaf), Some(not_after(leaf))),
+        (None, None, None) => {
+            let process = evidence.process.as_ref()?;
+            by(format!("spiffe://example.org/uid/{}", process.uid), None)
+        }
         _ => None,
     }
 }

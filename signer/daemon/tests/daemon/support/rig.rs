@@ -3,7 +3,7 @@
 use super::{
     SECOND,
     ca::Ca,
-    client::{Client, Pair, Speaks},
+    client::{Client, Pair, Speaks, today},
     ports::{Attestor, Doctor, Issuer, Published, TestClock, Who},
 };
 use credence_daemon::{
@@ -144,7 +144,7 @@ impl Rig {
     }
 
     pub(crate) fn client_with(&self, running: &Running, pair: Option<Pair>) -> Client {
-        Client::new(running.address, self.speaks(pair))
+        Client::speaking(running.address, self.speaks(pair))
     }
 
     pub(crate) fn speaks(&self, pair: Option<Pair>) -> Speaks<'static> {
@@ -154,6 +154,7 @@ impl Rig {
             pair,
             versions: rustls::ALL_VERSIONS,
             alpn: b"h2",
+            now: Some(today()),
         }
     }
 

@@ -3,7 +3,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::*;
-use crate::files::{Names, Owner};
+use crate::written::{Names, Owner};
 
 const ONE: Material<'static> = Material {
     certificate: "certificate 1",

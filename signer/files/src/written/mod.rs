@@ -13,8 +13,8 @@
 
 mod place;
 mod reload;
-mod write;
+mod writer;
 
 pub use place::{Names, Owner, Place, PlaceError};
 pub use reload::{Reload, ReloadError, Signal};
-pub use write::{FilesError, Material, Writer, Written};
+pub use writer::{FilesError, Material, Writer, Written};

@@ -347,5 +347,5 @@ fn failed<'a>(path: &'a Path, attempt: &'static str) -> impl FnOnce(Errno) -> Fi
 }
 
 #[cfg(test)]
-#[path = "write_tests.rs"]
+#[path = "writer_tests.rs"]
 mod tests;

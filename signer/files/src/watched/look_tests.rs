@@ -6,17 +6,35 @@ use std::time::{Duration, UNIX_EPOCH};
 use tempfile::TempDir;
 
 use super::*;
-use crate::key::WorkloadKey;
-use crate::testca::{Order, TestCa};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, SerialNumber,
+};
 
 fn now() -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(1_800_000_000)
 }
 
+fn pem(label: &str, der: &[u8]) -> String {
+    pem_rfc7468::encode_string(label, pem_rfc7468::LineEnding::LF, der).unwrap()
+}
+
+fn certificate(der: &[u8]) -> String {
+    pem("CERTIFICATE", der)
+}
+
+fn root() -> CertifiedIssuer<'static, KeyPair> {
+    let mut params = CertificateParams::default();
+    params.distinguished_name.push(DnType::CommonName, "Root");
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.not_before = (now() - Duration::from_secs(60)).into();
+    params.not_after = (now() + Duration::from_secs(86_400)).into();
+    CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
+}
+
 /// A folder with a certificate's files in it, and the CA that they are of.
 struct Bench {
     folder: TempDir,
-    ca: TestCa,
+    ca: CertifiedIssuer<'static, KeyPair>,
     serial: u64,
 }
 
@@ -27,7 +45,7 @@ impl Bench {
     fn new() -> Self {
         Self {
             folder: tempfile::tempdir().unwrap(),
-            ca: TestCa::new(now()),
+            ca: root(),
             serial: 0,
         }
     }
@@ -47,21 +65,18 @@ impl Bench {
         })
     }
 
+    /// A leaf, and its issuer behind it.
     fn issue_until(&mut self, ends: SystemTime) -> Files {
         self.serial += 1;
-        let key = WorkloadKey::generate().unwrap();
-        let id = spiffe::SpiffeId::new("spiffe://example.org/gateway").unwrap();
-        let csr = key.request(&id, &[]).unwrap();
-        let mut order = Order::new(&id.to_string(), now() - Duration::from_secs(60), ends);
-        order.serial = self.serial;
-        let chain = self.ca.chain(csr.as_bytes(), &order);
-        let pem = |der: &Vec<u8>| {
-            let ending = pem_rfc7468::LineEnding::LF;
-            pem_rfc7468::encode_string("CERTIFICATE", ending, der).unwrap()
-        };
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::default();
+        params.serial_number = Some(SerialNumber::from(self.serial));
+        params.not_before = (now() - Duration::from_secs(60)).into();
+        params.not_after = ends.into();
+        let leaf = params.signed_by(&key, &self.ca).unwrap();
         Files(
-            chain.iter().map(pem).collect(),
-            key.to_pem().unwrap().to_string(),
+            certificate(leaf.der()) + &certificate(self.ca.der()),
+            pem("PRIVATE KEY", key.serialized_der()),
         )
     }
 
@@ -283,14 +298,12 @@ fn roots_are_served_and_anything_else_is_not() {
     let bench = Bench::new();
     let path = bench.path("ca.crt");
     let mut watch = Watch::new(Source::Roots(path.clone()));
-    let root = bench.ca.bundle();
-    let pem = pem_rfc7468::encode_string("CERTIFICATE", pem_rfc7468::LineEnding::LF, &root[0]);
-    let pem = pem.unwrap();
+    let (root, pem) = (bench.ca.der().to_vec(), certificate(bench.ca.der()));
     fs::write(&path, format!("# ours\n{pem}\n{pem}")).unwrap();
     let Seen::Changed(Content::Roots(found)) = bench.settle(&mut watch) else {
         panic!("nothing new");
     };
-    assert_eq!(found, [root[0].clone(), root[0].clone()]);
+    assert_eq!(found, [root.clone(), root]);
     for bad in [
         "",
         "roots",
