@@ -8,7 +8,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::{ffi::OsString, path::PathBuf};
 
 #[cfg(test)]
-pub(crate) use ca::run_help as ca_run_help;
+#[cfg(test)]
+pub(crate) use ca::run_example as ca_run_example;
 pub(crate) use ca::{
     ArchiveCaArguments, BackupArguments, CaCommand, CaRunArguments, CaStateArguments,
     ExportCaArguments, ForceArguments, ForceCommand, ImportIssuerArguments, RenewArguments,

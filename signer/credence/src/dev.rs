@@ -3,21 +3,24 @@
 use crate::{
     cli::{DevArguments, LogArguments},
     clock::WallClock,
-    config::{DevConfig, Identity},
     custodian,
     failure::Failure,
     local_ca::LocalCa,
     log,
     record::Record,
-    signals, signing,
+    settings, signals, signing,
 };
 use credence_agent::{Agent, Limits as AgentLimits, Workload};
 use credence_ca::{dns::DnsName, validity::Time};
+use credence_config::{
+    dev::{DevConfig, Identity},
+    sandbox::ModuleSource,
+};
 use credence_host::{
     authority::Authority,
     custody::Custodian,
     founding,
-    signer::{ModuleSource, Signer},
+    signer::Signer,
     state::{StateFolder, StoredCa},
 };
 use spiffe::SpiffeId;
@@ -35,7 +38,7 @@ pub(crate) fn run(arguments: &DevArguments, log: &LogArguments) -> Result<(), Fa
         config.signer.module = ModuleSource::File(path.clone());
     }
     let clock = WallClock;
-    let signer = Arc::new(signing::open(config.signer)?);
+    let signer = Arc::new(signing::open(settings::signer(&config.signer))?);
     let custodian = custodian::open(&config.custody)?;
     let state = StateFolder::open(&config.state_dir)?;
     let ca = open_ca(

@@ -1,7 +1,8 @@
 //! How the program ends when it cannot go on: one message, one exit code.
 
-use crate::{config::Faults, policy::Faulty, sentry::SentryError};
+use crate::{policy::Faulty, sentry::SentryError};
 use credence_agent::AgentError;
+use credence_config::Faults;
 #[cfg(feature = "pkcs11")]
 use credence_host::custody::pkcs11::Pkcs11Error;
 use credence_host::{

@@ -6,7 +6,6 @@
 mod ca;
 mod cli;
 mod clock;
-mod config;
 mod custodian;
 mod descriptors;
 mod dev;
@@ -19,6 +18,7 @@ mod logbook;
 mod policy;
 mod record;
 mod sentry;
+mod settings;
 mod signals;
 mod signing;
 

@@ -2,10 +2,9 @@
 //!
 //! What costs the disk a write comes behind the rates: an authenticated caller cannot fill it, and an unauthenticated one writes nothing.
 
-mod life;
 mod report;
 
-pub use life::{Beyond, Life, LifeError};
+pub use credence_ca::life::{Beyond, Life, LifeError};
 
 use crate::{
     limits::{IssuanceLimits, Rates},

@@ -2,8 +2,8 @@
 
 mod rates;
 
+pub use credence_ca::rate::{Rate, RateError};
 pub(crate) use rates::{Bucket, Rates};
-pub use rates::{Rate, RateError};
 
 use std::time::Duration;
 

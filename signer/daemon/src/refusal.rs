@@ -5,6 +5,7 @@
 //! can help.
 
 use crate::ports::Frontend;
+use credence_ca::life::NotGiven;
 use std::time::Duration;
 use thiserror::Error;
 use tonic::{Code, Status};
@@ -39,15 +40,8 @@ pub enum Refusal {
     #[error("the certification request is not a good one: {0}")]
     Csr(String),
     /// A life that is not given here.
-    #[error("a life of {} s is asked for; {} s to {} s are given", .asked.as_secs(), .least.as_secs(), .most.as_secs())]
-    Life {
-        /// What was asked for.
-        asked: Duration,
-        /// The shortest.
-        least: Duration,
-        /// The longest.
-        most: Duration,
-    },
+    #[error(transparent)]
+    Life(#[from] NotGiven),
     /// The identity is of a trust domain that this frontend does not serve.
     #[error("the trust domain of {0} is not one of this frontend's")]
     TrustDomain(String),
@@ -161,7 +155,7 @@ impl Refusal {
             Self::Attest(AttestError::Denied(_)) | Self::TrustDomain(_) | Self::NotPermitted(_) => {
                 Class::Denied
             }
-            Self::Message(_) | Self::Csr(_) | Self::Life { .. } => Class::Invalid,
+            Self::Message(_) | Self::Csr(_) | Self::Life(_) => Class::Invalid,
             Self::IdentityRate(_) | Self::GlobalRate(_) | Self::Busy(_) => Class::Exhausted,
             Self::TimedOut(_) => Class::TimedOut,
             Self::Attest(AttestError::Unavailable(_)) | Self::Unavailable(_) => Class::Unavailable,
@@ -183,7 +177,7 @@ mod tests {
     fn all() -> Vec<(Refusal, Code, Code)> {
         let s = || "a secret reason".to_owned();
         let t = Duration::from_secs(1);
-        let life = Refusal::Life {
+        let life = NotGiven {
             asked: t,
             least: t,
             most: t,
@@ -209,7 +203,7 @@ mod tests {
                 Code::InvalidArgument,
                 Code::InvalidArgument,
             ),
-            (life, Code::InvalidArgument, Code::InvalidArgument),
+            (life.into(), Code::InvalidArgument, Code::InvalidArgument),
             (
                 Refusal::IdentityRate(t),
                 Code::ResourceExhausted,

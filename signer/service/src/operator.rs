@@ -109,6 +109,12 @@ impl Operator {
         now.map_or_else(String::new, |now| now.bundle.trust_domain.to_string())
     }
 
+    /// Why the revocation lists are not as they should be, if so.
+    #[must_use]
+    pub fn lists_trouble(&self) -> Option<String> {
+        self.0.lists.trouble()
+    }
+
     /// How many leaves live.
     #[must_use]
     pub fn live_leaves(&self) -> usize {

@@ -1,9 +1,6 @@
 //! The panels of the configuration.
 
-use crate::{
-    config::ca::{AttestorConfig, CaConfig, IdentityFrom, KeysConfig, RegistryConfig},
-    failure::Failure,
-};
+use crate::{failure::Failure, settings};
 use credence_attest::{
     Attestor, NodeAgents, Panel,
     identity::domains::TrustDomains,
@@ -13,6 +10,7 @@ use credence_attest::{
     peer::{LONGEST_REGISTRY, PeerAttestor, Registry},
     svid::SvidAttestor,
 };
+use credence_config::ca::{AttestorConfig, CaConfig, IdentityFrom, KeysConfig, RegistryConfig};
 use credence_service::{
     attesting::{LocalPanels, Panels},
     plan::Sources,
@@ -163,7 +161,12 @@ impl Prepared {
         let config = &self.config;
         let dapr = config.dapr.iter().flat_map(|dapr| {
             let each = dapr.validators.iter();
-            each.filter_map(|(validator, names)| Some((*validator, panel(&dapr.domains, names)?)))
+            each.filter_map(|(validator, names)| {
+                Some((
+                    settings::validator(*validator),
+                    panel(&dapr.domains, names)?,
+                ))
+            })
         });
         Panels {
             istio: config

@@ -4,12 +4,12 @@ use super::{orders, run::read_config};
 use crate::{
     cli::{CaStateArguments, ImportIssuerArguments, RenewArguments},
     clock::{Clocks, WallClock},
-    config::ca::CaConfig,
     custodian,
     failure::Failure,
-    signing,
+    settings, signing,
 };
 use credence_ca::chain::Terms;
+use credence_config::ca::CaConfig;
 use credence_host::{
     authorities::Authorities,
     private_file,
@@ -119,7 +119,7 @@ fn begin_with(config: &CaConfig, chain: &str, roots: &str) -> Result<(), Failure
         .iter()
         .map(|warning| format!("{warning}\n"))
         .collect();
-    let signer = Arc::new(signing::open(config.signer.clone())?);
+    let signer = Arc::new(signing::open(settings::signer(&config.signer))?);
     // before the state: a state without a ledger is one that was lost
     let ledger = folder.path().join(LEDGER);
     let key = checkpoint_key(&folder.path().join(KEY), ledger.exists())?;

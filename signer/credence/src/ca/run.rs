@@ -4,12 +4,12 @@ use super::attestors;
 use crate::{
     cli::{CaRunArguments, LogArguments},
     clock::{Clocks, WallClock},
-    config::ca::{CaConfig, EndpointConfig},
     custodian, descriptors,
     failure::Failure,
-    log, signals, signing,
+    log, settings, signals, signing,
 };
 use credence_ca::{domains::Domains, validity::BACKDATE};
+use credence_config::ca::{CaConfig, EndpointConfig};
 use credence_daemon::{
     frontend::{DaprTerms, Validators},
     metrics::Metrics,
@@ -83,9 +83,10 @@ pub(super) fn read_config(path: &Path) -> Result<CaConfig, Failure> {
 
 fn plan(config: &CaConfig) -> Result<Plan, Failure> {
     let prepared = attestors::prepare(config)?;
-    let signer = Arc::new(signing::open(config.signer.clone())?);
+    let signer = Arc::new(signing::open(settings::signer(&config.signer))?);
     let custodian = custodian::open(&config.custody)?;
     let bundle_endpoint = config.bundle_endpoint.as_ref().map(endpoint).transpose()?;
+    let limits = settings::limits(&config.limits);
     if config.ledger_volatile {
         warn!(
             "ledger.volatile: entries are not waited for until they are on disk; for measuring only"
@@ -95,7 +96,7 @@ fn plan(config: &CaConfig) -> Result<Plan, Failure> {
         trust_domain: config.trust_domain.clone(),
         further_domains: further(config),
         state: config.state_dir.clone(),
-        chain: config.chain.clone(),
+        chain: config.chain.as_ref().map(settings::chain),
         settings: config.settings,
         signer,
         custodian,
@@ -126,21 +127,26 @@ fn plan(config: &CaConfig) -> Result<Plan, Failure> {
             domains: dapr.domains.clone().into(),
             life: config.life,
             validators: Validators {
-                enabled: dapr.validators.keys().copied().collect(),
-                default: dapr.default,
+                enabled: dapr
+                    .validators
+                    .keys()
+                    .copied()
+                    .map(settings::validator)
+                    .collect(),
+                default: dapr.default.map(settings::validator),
             },
-            message_bytes: config.limits.connections.message_bytes,
+            message_bytes: limits.connections.message_bytes,
         }),
         tokens: None,
         local: config.unix.as_ref().map(|unix| LocalPlan {
             socket: unix.socket.clone(),
-            access: unix.access,
+            access: settings::access(&unix.access),
             domains: unix.frontend.domains.clone(),
             life: config.life,
         }),
         readers: config.bundle.domains.clone(),
         panels: Box::new(move |sources| prepared.panels(sources)),
-        limits: config.limits,
+        limits,
         metrics: Arc::new(Metrics::new()),
         own_failed: Arc::new(|_| {}),
         clock: Shared(Arc::new(Clocks::start(WallClock))),

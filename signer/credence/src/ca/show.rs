@@ -100,3 +100,24 @@ fn warnings(text: &mut String, standing: &Standing) {
 fn time(unix: Option<u64>) -> String {
     unix.map_or_else(|| "-".into(), |unix| Time::from_unix(unix).to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_to_worry_about_stands_in_each_table() {
+        let trouble = "the revocation lists could not be made: the clock jumped";
+        let standing = Standing {
+            trust_domain: "example.org".into(),
+            bundle: "7".into(),
+            roots: Vec::new(),
+            issuers: Vec::new(),
+            warnings: vec![trouble.into()],
+            live_leaves: 3,
+        };
+        for table in [status(&standing), expiry(&standing)] {
+            assert!(table.ends_with(&format!("WARNING  {trouble}\n")), "{table}");
+        }
+    }
+}

@@ -86,8 +86,9 @@ SIGINT and SIGTERM end it; requests under way get to end.";
 
 /// The example in `credence ca run --help`.
 #[cfg(test)]
-pub(crate) fn run_help() -> &'static str {
-    RUN_HELP
+pub(crate) fn run_example() -> String {
+    let lines = RUN_HELP.lines().filter_map(|line| line.strip_prefix("  "));
+    lines.map(|line| format!("{line}\n")).collect()
 }
 
 #[derive(Debug, Subcommand)]

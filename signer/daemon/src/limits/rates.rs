@@ -2,50 +2,13 @@
 //! is kept can be bounded in one place: an identity whose bucket is full again is forgotten.
 
 use crate::refusal::Refusal;
+use credence_ca::rate::Rate;
 use spiffe::SpiffeId;
 use std::{collections::HashMap, time::Duration};
-use thiserror::Error;
 
-/// So many at once, and after that one each interval.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rate {
-    interval: Duration,
-    burst: u32,
-}
-
-/// Not a rate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("a rate is at least 1 at once and then one each 1 µs to 1 day")]
-pub struct RateError;
-
-impl Rate {
-    /// 60 at once, then one a second: replicas of one identity that all start at once get theirs.
-    pub const IDENTITY: Self = Self {
-        interval: Duration::from_secs(1),
-        burst: 60,
-    };
-    /// 20,000 at once, then 10,000 a second.
-    pub const GLOBAL: Self = Self {
-        interval: Duration::from_micros(100),
-        burst: 20_000,
-    };
-
-    /// `burst` at once, and after that one each `interval`.
-    ///
-    /// # Errors
-    /// If the burst is nothing, or the interval below a microsecond or above a day.
-    pub fn new(burst: u32, interval: Duration) -> Result<Self, RateError> {
-        let sound = (Duration::from_micros(1)..=Duration::from_secs(86_400)).contains(&interval);
-        if burst == 0 || !sound {
-            return Err(RateError);
-        }
-        Ok(Self { interval, burst })
-    }
-
-    /// How far ahead of time a bucket may be when one more is let through.
-    fn tolerance(self) -> Duration {
-        self.interval.saturating_mul(self.burst - 1)
-    }
+/// How far ahead of time a bucket may be when one more is let through.
+fn tolerance(rate: Rate) -> Duration {
+    rate.interval().saturating_mul(rate.burst() - 1)
 }
 
 /// What is left of a rate: the time at which it is whole again.
@@ -59,10 +22,10 @@ impl Bucket {
     pub(crate) fn after_one(self, rate: Rate, now: Duration) -> Result<Self, Duration> {
         let from = self.whole_at.max(now);
         let ahead = from - now;
-        match ahead.checked_sub(rate.tolerance()) {
+        match ahead.checked_sub(tolerance(rate)) {
             Some(wait) if !wait.is_zero() => Err(wait),
             _ => Ok(Self {
-                whole_at: from + rate.interval,
+                whole_at: from + rate.interval(),
             }),
         }
     }
@@ -117,7 +80,7 @@ impl Rates {
         }
         if now >= self.next_look {
             self.each.retain(|_, bucket| !bucket.is_whole(now));
-            self.next_look = now + self.identity.interval;
+            self.next_look = now + self.identity.interval();
         }
         if self.each.len() < self.most {
             Ok(())
@@ -193,13 +156,6 @@ mod tests {
         );
         assert_eq!(rates.take(&id(3), SECOND * 2), Ok(()));
         assert!(rates.each.len() <= 2);
-    }
-
-    #[test]
-    fn a_rate_of_nothing_is_none() {
-        assert_eq!(Rate::new(0, SECOND), Err(RateError));
-        assert_eq!(Rate::new(1, Duration::ZERO), Err(RateError));
-        assert_eq!(Rate::new(1, SECOND * 86_401), Err(RateError));
     }
 
     proptest! {

@@ -270,7 +270,11 @@ async fn status(operator: &Operator) -> Result<Answer, String> {
         bundle: bundle.to_string(),
         roots: roots.iter().map(authority).collect(),
         issuers: issuers.iter().map(authority).collect(),
-        warnings: warnings.iter().map(ToString::to_string).collect(),
+        warnings: warnings
+            .iter()
+            .map(ToString::to_string)
+            .chain(operator.lists_trouble())
+            .collect(),
         live_leaves: u64::try_from(operator.live_leaves()).unwrap_or(u64::MAX),
     })))
 }

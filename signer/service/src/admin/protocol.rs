@@ -179,7 +179,7 @@ pub struct Standing {
     pub roots: Vec<Authority>,
     /// The same of issuers.
     pub issuers: Vec<Authority>,
-    /// What to worry about.
+    /// What to worry about, revocation lists included.
     pub warnings: Vec<String>,
     /// Leaves that live.
     pub live_leaves: u64,

@@ -5,14 +5,10 @@ use super::{
     protocol::{Answer, LONGEST_REQUEST, Request},
 };
 use crate::operator::Operator;
+use credence_agent::{BoundSocket, SocketError, SocketFile};
 use std::{
-    fs,
     future::Future,
     io,
-    os::unix::{
-        fs::{FileTypeExt as _, PermissionsExt as _},
-        net::UnixStream as StdStream,
-    },
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -34,54 +30,34 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Why the socket cannot be had.
 #[derive(Debug, Error)]
 pub enum AdminError {
-    /// The system.
-    #[error("the administration socket {} cannot be {action}", .path.display())]
-    Io {
-        /// The socket.
-        path: PathBuf,
-        /// What was tried.
-        action: &'static str,
-        /// The system's word.
-        #[source]
-        source: io::Error,
-    },
-    /// Somebody answers there.
-    #[error("the administration socket {} is in use", .0.display())]
-    InUse(PathBuf),
-    /// Something else is there.
-    #[error("{} is not a socket: it is left alone", .0.display())]
-    NotASocket(PathBuf),
+    /// It cannot be made.
+    #[error("the administration socket cannot be made")]
+    Socket(#[from] SocketError),
+    /// It was made, and cannot be waited at.
+    #[error("the administration socket {} cannot be waited at", .0.display())]
+    Waiting(PathBuf, #[source] io::Error),
 }
 
 /// The administration socket. It is removed when this is dropped.
 #[derive(Debug)]
 pub struct AdminSocket {
     listener: UnixListener,
-    path: PathBuf,
+    _file: SocketFile,
 }
 
 impl AdminSocket {
-    /// Makes the socket, mode 0600, in the place of one that a crash left.
+    /// Makes the socket, mode 0600 before it has a name, in the place of one that a crash left. Blocks for up to two seconds while
+    /// another process makes one in the same folder.
     ///
     /// # Errors
     /// If it cannot be made, or somebody answers there.
     pub fn bind(path: &Path) -> Result<Self, AdminError> {
-        clear(path)?;
-        let failed = |action| {
-            let path = path.to_path_buf();
-            move |source| AdminError::Io {
-                path,
-                action,
-                source,
-            }
-        };
-        // nobody can connect between bind and chmod where the folder is ours alone, which the state folder is; elsewhere the umask has to do
-        let listener = UnixListener::bind(path).map_err(failed("made"))?;
-        let mode = fs::Permissions::from_mode(0o600);
-        fs::set_permissions(path, mode).map_err(failed("closed to others"))?;
+        let own = rustix::process::geteuid().as_raw();
+        let (listener, file) = BoundSocket::bind(path, own)?.into_parts();
+        let waiting = |source| AdminError::Waiting(path.to_path_buf(), source);
         Ok(Self {
-            listener,
-            path: path.to_path_buf(),
+            listener: UnixListener::from_std(listener).map_err(waiting)?,
+            _file: file,
         })
     }
 
@@ -134,33 +110,4 @@ async fn serve(stream: UnixStream, operator: &Operator) -> io::Result<()> {
     text.push(b'\n');
     let written = timeout(PATIENCE, writing.write_all(&text));
     written.await.map_err(|_| io::ErrorKind::TimedOut)?
-}
-
-/// Takes away what a crash left.
-fn clear(path: &Path) -> Result<(), AdminError> {
-    let failed = |action| {
-        let path = path.to_path_buf();
-        move |source| AdminError::Io {
-            path,
-            action,
-            source,
-        }
-    };
-    match fs::symlink_metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(failed("looked at")(error)),
-        Ok(found) if !found.file_type().is_socket() => {
-            Err(AdminError::NotASocket(path.to_path_buf()))
-        }
-        Ok(_) => match StdStream::connect(path) {
-            Ok(_) => Err(AdminError::InUse(path.to_path_buf())),
-            Err(_) => fs::remove_file(path).map_err(failed("removed")),
-        },
-    }
-}
-
-impl Drop for AdminSocket {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.path);
-    }
 }

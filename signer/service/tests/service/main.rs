@@ -7,6 +7,7 @@
     reason = "a test that cannot go on has to fail loudly"
 )]
 
+mod admin;
 mod door;
 mod lifecycle;
 mod lists;

@@ -1,6 +1,6 @@
 //! The file as it is written.
 
-use super::super::raw::{RawCustody, RawDnsTemplate, RawSandbox};
+use crate::raw::{RawCustody, RawDnsTemplate, RawSandbox};
 use credence_attest::peer::EntryText;
 use serde::Deserialize;
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};

@@ -1,30 +1,53 @@
 //! Section `[custody]`: where the CA's keys are.
 
-use super::{
+use crate::{
     Faults, keep,
     raw::{RawCustody, RawToken},
 };
 use credence_ca::key::KeyKind;
-use credence_host::custody::{SecretSource, TokenSettings};
 use std::path::{Path, PathBuf};
 
 /// Where a CA's keys are, and of which kind new ones are.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct CustodyConfig {
-    pub(crate) kind: KeyKind,
-    pub(crate) vault: VaultConfig,
+pub struct CustodyConfig {
+    /// Of which kind new ones are.
+    pub kind: KeyKind,
+    /// In what they are.
+    pub vault: VaultConfig,
 }
 
 /// In what they are.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum VaultConfig {
+pub enum VaultConfig {
     /// In the state folder; encrypted, if a passphrase is named.
     Files(Option<SecretSource>),
     /// In a PKCS#11 token that this PIN opens.
     Token(TokenSettings, SecretSource),
 }
 
-pub(super) fn parse(raw: RawCustody, folder: &Path) -> Result<CustodyConfig, Faults> {
+/// Where a secret is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SecretSource {
+    /// In a file of mode 0600 or stricter.
+    File(PathBuf),
+    /// On a descriptor that the process was started with.
+    Descriptor(u32),
+}
+
+/// Which PKCS#11 token, and the names of the keys in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenSettings {
+    /// The token's PKCS#11 library.
+    pub library: PathBuf,
+    /// The token's label.
+    pub token: String,
+    /// CKA_LABEL of the root's key.
+    pub root_label: String,
+    /// CKA_LABEL of the issuer's key.
+    pub issuer_label: String,
+}
+
+pub(crate) fn parse(raw: RawCustody, folder: &Path) -> Result<CustodyConfig, Faults> {
     let mut faults = Vec::new();
     let kind = keep(&mut faults, kind(raw.key.as_deref()));
     let passphrase = keep(

@@ -1,10 +1,10 @@
 //! Section `[[dns_templates]]`: which DNS names may stand beside an identity. It knows of nothing else
 //! in the configuration, so that whatever has a CA can have it.
 
-use super::{Faults, keep, raw::RawDnsTemplate};
+use crate::{Faults, keep, raw::RawDnsTemplate};
 use credence_ca::dns::{DnsName, DnsTemplate, DnsTemplates, TemplatesError};
 
-pub(super) fn parse(raw: &[RawDnsTemplate]) -> Result<DnsTemplates, Faults> {
+pub(crate) fn parse(raw: &[RawDnsTemplate]) -> Result<DnsTemplates, Faults> {
     let mut faults = Vec::new();
     let templates: Vec<_> = (0..)
         .zip(raw)
@@ -40,7 +40,7 @@ fn told(error: &TemplatesError) -> String {
 
 /// The names that an identity at `place` asks for, each of them among those `granted` to it. Where the
 /// templates themselves are at fault nothing is known of that.
-pub(super) fn asked(
+pub(crate) fn asked(
     names: &[String],
     granted: Option<&[DnsName]>,
     place: &str,

@@ -1,61 +1,53 @@
 //! The configuration of `credence dev`: parsed whole or not at all, every fault told at once.
 
-pub(crate) mod ca;
-mod custody;
-mod dns;
-mod raw;
-mod sandbox;
-
-pub(crate) use custody::{CustodyConfig, VaultConfig};
-
+use crate::{
+    Faults,
+    custody::{self, CustodyConfig},
+    dns,
+    faults::written,
+    keep, keep_all,
+    raw::{RawConfig, RawIdentity},
+    sandbox::{self, Settings},
+    trust_domain,
+};
 use credence_ca::dns::{DnsName, DnsTemplates};
-use credence_host::signer::Settings;
-use raw::{RawConfig, RawIdentity};
-use spiffe::{SpiffeId, TrustDomain};
+use spiffe::SpiffeId;
 use std::{
     collections::BTreeMap,
-    fmt,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 /// A good configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct DevConfig {
+pub struct DevConfig {
     /// The trust domain's own ID, without a path.
-    pub(crate) trust_domain: SpiffeId,
-    pub(crate) state_dir: PathBuf,
-    pub(crate) leaf_life: Duration,
-    pub(crate) identities: Vec<Identity>,
-    pub(crate) dns_templates: DnsTemplates,
-    pub(crate) signer: Settings,
-    pub(crate) custody: CustodyConfig,
+    pub trust_domain: SpiffeId,
+    /// The state folder.
+    pub state_dir: PathBuf,
+    /// How long a leaf lives.
+    pub leaf_life: Duration,
+    /// What is served.
+    pub identities: Vec<Identity>,
+    /// Which DNS names are granted.
+    pub dns_templates: DnsTemplates,
+    /// The signing module, and what it may use.
+    pub signer: Settings,
+    /// Where the CA's keys are.
+    pub custody: CustodyConfig,
 }
 
 /// An identity to serve.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Identity {
-    pub(crate) id: SpiffeId,
-    pub(crate) socket: PathBuf,
-    pub(crate) uid: Option<u32>,
+pub struct Identity {
+    /// Its SPIFFE ID.
+    pub id: SpiffeId,
+    /// Where it is fetched.
+    pub socket: PathBuf,
+    /// Who may fetch it besides root; none: whoever runs this.
+    pub uid: Option<u32>,
     /// What it asks for beside its identity; the templates grant them all.
-    pub(crate) dns_names: Vec<DnsName>,
-}
-
-/// All that is wrong with a file, each with its place.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Faults(Vec<String>);
-
-impl fmt::Display for Faults {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.as_slice() {
-            [one] => f.write_str(one),
-            many => {
-                write!(f, "{} faults", many.len())?;
-                many.iter().try_for_each(|fault| write!(f, "\n  {fault}"))
-            }
-        }
-    }
+    pub dns_names: Vec<DnsName>,
 }
 
 /// Shorter, and a renewal that fails leaves no time to try again.
@@ -70,9 +62,8 @@ impl DevConfig {
     ///
     /// # Errors
     /// Every fault that it has.
-    pub(crate) fn parse(text: &str, folder: &Path) -> Result<Self, Faults> {
-        let raw: RawConfig =
-            toml::from_str(text).map_err(|e| Faults(vec![e.to_string().trim_end().to_owned()]))?;
+    pub fn parse(text: &str, folder: &Path) -> Result<Self, Faults> {
+        let raw: RawConfig = written(text)?;
         let mut faults = Vec::new();
         let trust_domain = keep(&mut faults, trust_domain(&raw.trust_domain));
         let leaf_life = keep(&mut faults, leaf_life(&raw.leaf_life));
@@ -104,20 +95,6 @@ impl DevConfig {
             custody,
         })
     }
-}
-
-fn keep<T>(faults: &mut Vec<String>, parsed: Result<T, String>) -> Option<T> {
-    parsed.map_err(|fault| faults.push(fault)).ok()
-}
-
-fn keep_all<T>(faults: &mut Vec<String>, parsed: Result<T, Faults>) -> Option<T> {
-    parsed.map_err(|more| faults.extend(more.0)).ok()
-}
-
-fn trust_domain(name: &str) -> Result<SpiffeId, String> {
-    TrustDomain::new(name)
-        .and_then(|domain| SpiffeId::new(domain.id_string()))
-        .map_err(|e| format!("trust_domain: {name:?} is not a trust domain's name: {e}"))
 }
 
 fn leaf_life(text: &str) -> Result<Duration, String> {

@@ -1,10 +1,10 @@
 //! `[istio]`, `[dapr]`, `[bundle]`, `[unix]`: what is served, to which trust domains, and who is believed there.
 
 use super::{
-    AttestorConfig, Faults, keep, keep_all,
+    AttestorConfig,
     raw::{RawBundle, RawDapr, RawIstio, RawUnix, RawValidator},
 };
-use credence_daemon::{grpc::Access, ports::Validator};
+use crate::{Faults, keep, keep_all};
 use spiffe::{SpiffeId, TrustDomain};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,30 +13,53 @@ use std::{
 
 /// A frontend.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct FrontendConfig {
+pub struct FrontendConfig {
     /// Its allow-list; never empty.
-    pub(crate) domains: BTreeSet<TrustDomain>,
+    pub domains: BTreeSet<TrustDomain>,
     /// Its attestors, in the order in which they look.
-    pub(crate) attestors: Vec<String>,
+    pub attestors: Vec<String>,
 }
 
 /// Dapr's.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct DaprConfig {
+pub struct DaprConfig {
     /// Its allow-list; never empty.
-    pub(crate) domains: BTreeSet<TrustDomain>,
+    pub domains: BTreeSet<TrustDomain>,
     /// The attestors of each validator.
-    pub(crate) validators: BTreeMap<Validator, Vec<String>>,
+    pub validators: BTreeMap<Validator, Vec<String>>,
     /// Whom a request that names none gets.
-    pub(crate) default: Option<Validator>,
+    pub default: Option<Validator>,
+}
+
+/// Dapr's ways to look at a token that can be configured: to believe everybody is none of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Validator {
+    /// By a Kubernetes API server.
+    Kubernetes,
+    /// With the keys of a key set.
+    Jwks,
+}
+
+/// Who may connect to a socket at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Access {
+    /// Its user; none: the daemon's own.
+    pub owner: Option<u32>,
+    /// Its group; none: the daemon's own.
+    pub group: Option<u32>,
+    /// Its mode: 0600, 0660 or 0666.
+    pub mode: u32,
 }
 
 /// The Unix socket.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct UnixConfig {
-    pub(crate) socket: PathBuf,
-    pub(crate) access: Access,
-    pub(crate) frontend: FrontendConfig,
+pub struct UnixConfig {
+    /// Its path.
+    pub socket: PathBuf,
+    /// Who may connect at all.
+    pub access: Access,
+    /// Who is served there.
+    pub frontend: FrontendConfig,
 }
 
 pub(super) struct Written {

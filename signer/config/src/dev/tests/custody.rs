@@ -1,8 +1,8 @@
 //! Section `[custody]`.
 
-use super::{CustodyConfig, VaultConfig, fault, parse, with_section};
+use super::{fault, parse, with_section};
+use crate::custody::{CustodyConfig, SecretSource, VaultConfig};
 use credence_ca::key::KeyKind;
-use credence_host::custody::SecretSource;
 use std::path::{Path, PathBuf};
 
 fn custody(lines: &str) -> CustodyConfig {
@@ -85,7 +85,7 @@ const TOKEN: &str = "[custody.pkcs11]\nlibrary = \"lib.so\"\ntoken = \"t\"\n";
 #[cfg(feature = "pkcs11")]
 mod pkcs11 {
     use super::*;
-    use credence_host::custody::TokenSettings;
+    use crate::custody::TokenSettings;
 
     fn token(lines: &str) -> VaultConfig {
         custody(&format!("{TOKEN}{lines}")).vault

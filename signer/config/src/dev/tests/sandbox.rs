@@ -1,7 +1,7 @@
 //! Section `[sandbox]`.
 
 use super::{DevConfig, fault, parse, with_section};
-use credence_host::signer::{ModuleSource, Settings};
+use crate::sandbox::{ModuleSource, Settings};
 use std::{path::Path, time::Duration};
 
 const KIB: usize = 1024;

@@ -1,6 +1,5 @@
-//! How long a certificate is to live.
+//! How long a certificate is to live, by what was asked for.
 
-use crate::refusal::Refusal;
 use std::time::Duration;
 use thiserror::Error;
 
@@ -28,6 +27,18 @@ pub struct Life {
 #[error("lives have to be in order: at least {} s, then the shortest, the usual, the longest", LEAST.as_secs())]
 pub struct LifeError;
 
+/// A life that is not given here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("a life of {} s is asked for; {} s to {} s are given", .asked.as_secs(), .least.as_secs(), .most.as_secs())]
+pub struct NotGiven {
+    /// What was asked for.
+    pub asked: Duration,
+    /// The shortest.
+    pub least: Duration,
+    /// The longest.
+    pub most: Duration,
+}
+
 /// Shorter ones cannot be renewed in time.
 const LEAST: Duration = Duration::from_secs(5);
 
@@ -54,8 +65,29 @@ impl Life {
         }
     }
 
+    /// The shortest that is given.
+    #[must_use]
+    pub fn shortest(&self) -> Duration {
+        self.least
+    }
+
+    /// What is given where nothing is asked for.
+    #[must_use]
+    pub fn usual(&self) -> Duration {
+        self.usual
+    }
+
+    /// The longest that is given.
+    #[must_use]
+    pub fn longest(&self) -> Duration {
+        self.most
+    }
+
     /// The life for who asks for so many seconds, or for none.
-    pub(super) fn of(&self, seconds: Option<u64>) -> Result<Duration, Refusal> {
+    ///
+    /// # Errors
+    /// If it is below the shortest, or beyond the longest where that is refused.
+    pub fn of(&self, seconds: Option<u64>) -> Result<Duration, NotGiven> {
         let Some(asked) = seconds.map(Duration::from_secs) else {
             return Ok(self.usual);
         };
@@ -64,7 +96,7 @@ impl Life {
             Beyond::Clamp | Beyond::Refuse if (self.least..=self.most).contains(&asked) => {
                 Ok(asked)
             }
-            Beyond::Clamp | Beyond::Refuse => Err(Refusal::Life {
+            Beyond::Clamp | Beyond::Refuse => Err(NotGiven {
                 asked,
                 least: self.least,
                 most: self.most,
@@ -89,10 +121,7 @@ mod tests {
             for good in [60, 61, 3_600] {
                 assert_eq!(life(beyond).of(Some(good)), Ok(Duration::from_secs(good)));
             }
-            assert!(matches!(
-                life(beyond).of(Some(59)),
-                Err(Refusal::Life { .. })
-            ));
+            assert!(matches!(life(beyond).of(Some(59)), Err(NotGiven { .. })));
         }
     }
 
@@ -105,7 +134,7 @@ mod tests {
             );
             assert!(matches!(
                 life(Beyond::Refuse).of(Some(long)),
-                Err(Refusal::Life { .. })
+                Err(NotGiven { .. })
             ));
         }
     }

@@ -1,9 +1,10 @@
 //! `[attestors.NAME]` and `[[node_agents]]`: who is believed, and by which proof.
 
 use super::{
-    Faults, duration, keep, keep_all,
+    duration,
     raw::{RawAttestor, RawNodeAgent},
 };
+use crate::{Faults, keep, keep_all};
 use credence_attest::{
     HttpsUrl, NodeAgent,
     identity::{pattern::PathPattern, template::Template},
@@ -23,31 +24,49 @@ const ALGORITHMS: &[&str] = &["RS256", "ES256", "ES384", "EdDSA"];
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// An attestor to be.
-#[derive(Debug, Clone)]
-pub(crate) enum AttestorConfig {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AttestorConfig {
     /// Tokens that are verified here.
     Jwt {
+        /// Who signs them; none: whoever has the keys.
         issuer: Option<String>,
+        /// For whom they have to be; never empty.
         audiences: Vec<String>,
+        /// The issuer's keys.
         keys: KeysConfig,
+        /// What they may be signed with.
         algorithms: Vec<Algorithm>,
+        /// How far clocks may be apart.
         skew: Duration,
+        /// The longest life of a token.
         longest_life: Option<Duration>,
+        /// Whose it is.
         identity: IdentityFrom,
     },
     /// Tokens that a Kubernetes API server vouches for.
     TokenReview {
+        /// The API server.
         server: HttpsUrl,
+        /// Who vouches for the server.
         ca_file: Option<PathBuf>,
+        /// As whom it is asked.
         token_file: PathBuf,
+        /// The cluster's name.
         cluster: Option<String>,
+        /// For whom they have to be; never empty.
         audiences: Vec<String>,
+        /// How long it may take.
         timeout: Duration,
+        /// From a service account to an identity.
         template: Template,
+        /// Dapr's control plane.
         control_plane: Option<ControlPlane>,
     },
     /// Renewal.
-    Svid { longest_lineage: Duration },
+    Svid {
+        /// How long one may renew itself.
+        longest_lineage: Duration,
+    },
     /// Join tokens.
     JoinToken,
     /// Processes on this host.
@@ -55,23 +74,29 @@ pub(crate) enum AttestorConfig {
 }
 
 /// Where it stands which process is whom.
-#[derive(Debug, Clone)]
-pub(crate) enum RegistryConfig {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RegistryConfig {
+    /// In a file of its own.
     File(PathBuf),
+    /// In the configuration.
     Entries(Registry),
 }
 
 /// Where the keys of an issuer are.
-#[derive(Debug, Clone)]
-pub(crate) enum KeysConfig {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeysConfig {
+    /// In a file.
     File(PathBuf),
+    /// At a URL, and who vouches for its server.
     Url(HttpsUrl, Option<PathBuf>),
 }
 
 /// From claims to an identity.
-#[derive(Debug, Clone)]
-pub(crate) enum IdentityFrom {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum IdentityFrom {
+    /// The subject is one.
     Subject,
+    /// By a template.
     Template(Template),
 }
 

@@ -1,6 +1,7 @@
 #![allow(clippy::string_slice, reason = "the text is ASCII")]
 
 use super::*;
+use credence_ca::lifecycle::Terms;
 use std::path::Path;
 
 const LEAST: &str = r#"
@@ -42,14 +43,20 @@ fn the_least_has_every_default() {
     assert!(config.dapr.is_none() && config.chain.is_none() && config.bundle_endpoint.is_none());
 }
 
-/// What `--help` shows is a configuration.
+/// What the fuzzer begins with are configurations, or it would begin outside of them.
 #[test]
-fn the_help_s_example_is_a_good_one() {
-    let help = crate::cli::ca_run_help();
-    let lines = help.lines().filter_map(|line| line.strip_prefix("  "));
-    let text: String = lines.map(|line| format!("{line}\n")).collect();
-    let config = parse(&text).unwrap();
-    assert!(config.istio.is_some() && config.dapr.is_some() && config.unix.is_some());
+fn the_fuzzer_s_seeds_are_good_ones() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/seeds/ca_toml");
+    let seeds = std::fs::read_dir(folder).unwrap().map(Result::unwrap);
+    let read = seeds.map(|seed| {
+        let text = std::fs::read_to_string(seed.path()).unwrap();
+        // the library's features are not those of the fuzzer
+        if cfg!(feature = "pkcs11") || !text.contains("pkcs11") {
+            let name = seed.file_name();
+            parse(&text).unwrap_or_else(|faults| panic!("{}: {faults}", name.display()));
+        }
+    });
+    assert!(read.count() >= 5);
 }
 
 #[test]
