@@ -102,8 +102,10 @@ fn nobody_sees_one_certificate_with_the_key_of_another() {
         let reader = scope.spawn(|| {
             let mut whole = 0;
             while !done.load(Ordering::Relaxed) || whole == 0 {
+                // the set that the link was read to be may be swept before it is entered; the link is always there
                 let Ok(set) = fs::canonicalize(&path) else {
-                    panic!("there is always a set");
+                    assert!(path.is_symlink());
+                    continue;
                 };
                 let read = |name: &str| fs::read_to_string(set.join(name));
                 // the set may be swept between two reads; what was read belongs together
