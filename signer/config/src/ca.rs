@@ -154,7 +154,8 @@ fn read(raw: RawCa, folder: &Path, faults: &mut Vec<String>) -> Option<CaConfig>
     let dns_templates = keep_all(faults, dns::parse(&raw.dns_templates));
     let signer = keep_all(faults, sandbox::parse(raw.sandbox, folder));
     let custody = keep_all(faults, custody::parse(raw.custody, folder));
-    let frontends = frontends?;
+    let ledger_bytes = keep(faults, ledger_bytes(raw.ledger.max_mib));
+    let (frontends, ledger_bytes) = (frontends?, ledger_bytes?);
     let state_dir = folder.join(raw.state_dir);
     Some(CaConfig {
         trust_domain: own?,
@@ -176,7 +177,7 @@ fn read(raw: RawCa, folder: &Path, faults: &mut Vec<String>) -> Option<CaConfig>
             None => None,
             Some(chain) => Some(chain?),
         },
-        ledger_bytes: raw.ledger.max_mib.map(|mib| mib.saturating_mul(1 << 20)),
+        ledger_bytes,
         ledger_volatile: raw.ledger.volatile.unwrap_or(false),
         istio: frontends.istio,
         dapr: frontends.dapr,
@@ -189,6 +190,16 @@ fn read(raw: RawCa, folder: &Path, faults: &mut Vec<String>) -> Option<CaConfig>
         signer: signer?,
         custody: custody?,
     })
+}
+
+fn ledger_bytes(mib: Option<u64>) -> Result<Option<u64>, String> {
+    match mib {
+        Some(0) => Err(
+            "ledger.max_mib: with 0 nothing could be on record; left out, the disk is the bound"
+                .into(),
+        ),
+        mib => Ok(mib.map(|mib| mib.saturating_mul(1 << 20))),
+    }
 }
 
 fn serving(raw: &RawServing, own: &SpiffeId) -> Result<ServingConfig, Faults> {

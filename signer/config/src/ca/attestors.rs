@@ -133,7 +133,7 @@ fn attestor(
     match raw {
         RawAttestor::Svid { longest_lineage } => {
             let name = format!("{place}.longest_lineage");
-            let longest_lineage = duration(&name, longest_lineage.as_deref(), DAY * 30);
+            let longest_lineage = some_time(&name, longest_lineage.as_deref(), DAY * 30);
             let longest_lineage = longest_lineage.map_err(|fault| Faults(vec![fault]))?;
             Ok(AttestorConfig::Svid { longest_lineage })
         }
@@ -179,6 +179,9 @@ fn jwt(
         let unknown = || format!("{place}.algorithms: {name:?} is not one that is accepted");
         Algorithm::parse(name).ok_or_else(unknown)
     };
+    if names.is_empty() {
+        faults.push(format!("{place}.algorithms: name at least one"));
+    }
     let algorithms: Vec<_> = names
         .iter()
         .filter_map(|name| keep(&mut faults, algorithm(name)))
@@ -197,7 +200,7 @@ fn jwt(
     });
     let skew = keep(&mut faults, skew);
     let longest =
-        longest_life.map(|text| duration(&format!("{place}.longest_life"), Some(&text), DAY));
+        longest_life.map(|text| some_time(&format!("{place}.longest_life"), Some(&text), DAY));
     let longest = keep(&mut faults, longest.transpose());
     let identity = keep(&mut faults, identity_from(&identity, place, own));
     audience(&mut faults, place, &audiences);
@@ -234,9 +237,19 @@ fn registry(
     }
 }
 
+/// A duration that is not over when it begins: nobody would ever be believed.
+fn some_time(name: &str, text: Option<&str>, default: Duration) -> Result<Duration, String> {
+    match duration(name, text, default)? {
+        Duration::ZERO => Err(format!("{name}: it has to be longer than nothing")),
+        time => Ok(time),
+    }
+}
+
 fn audience(faults: &mut Vec<String>, place: &str, audiences: &[String]) {
     if audiences.iter().all(String::is_empty) {
         faults.push(format!("{place}.audiences: name at least one; a token that was made for somebody else must not do here"));
+    } else if audiences.iter().any(String::is_empty) {
+        faults.push(format!("{place}.audiences: \"\" is none"));
     }
 }
 
@@ -302,7 +315,7 @@ fn token_review(
         &mut faults,
         HttpsUrl::parse(&server).map_err(|e| format!("{place}.server: {e}")),
     );
-    let timeout = duration(
+    let timeout = some_time(
         &format!("{place}.timeout"),
         timeout.as_deref(),
         Duration::from_secs(5),

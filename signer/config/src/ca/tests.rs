@@ -206,6 +206,27 @@ fn what_is_wrong_is_told_with_its_place() {
             "[attestors.x]\nkind = \"svid\"\nlongest_lineage = \"long\"",
             "attestors.x.longest_lineage",
         ),
+        (
+            "[attestors.x]\nkind = \"svid\"\nlongest_lineage = \"0s\"",
+            "attestors.x.longest_lineage: it has to be longer",
+        ),
+        (
+            "[attestors.x]\nkind = \"jwt\"\naudiences = [\"a\"]\njwks_file = \"f\"\nlongest_life = \"0s\"\nidentity = \"istio\"",
+            "attestors.x.longest_life: it has to be longer",
+        ),
+        (
+            "[attestors.x]\nkind = \"jwt\"\naudiences = [\"a\"]\njwks_file = \"f\"\nalgorithms = []\nidentity = \"istio\"",
+            "attestors.x.algorithms: name at least one",
+        ),
+        (
+            "[attestors.x]\nkind = \"jwt\"\naudiences = [\"a\", \"\"]\njwks_file = \"f\"\nidentity = \"istio\"",
+            "attestors.x.audiences: \"\" is none",
+        ),
+        (
+            "[attestors.x]\nkind = \"token-review\"\nserver = \"https://127.0.0.1:6443\"\ntoken_file = \"t\"\naudiences = [\"a\"]\ntimeout = \"0ms\"\nidentity = \"istio\"",
+            "attestors.x.timeout: it has to be longer",
+        ),
+        ("[ledger]\nmax_mib = 0", "ledger.max_mib"),
         ("[attestors.x]\nkind = \"insecure\"", "unknown variant"),
         (
             "[dapr]\njwks = [\"renewal\"]\ndefault = \"kubernetes\"",
