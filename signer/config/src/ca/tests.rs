@@ -223,7 +223,7 @@ fn what_is_wrong_is_told_with_its_place() {
             "attestors.x.audiences: \"\" is none",
         ),
         (
-            "[attestors.x]\nkind = \"token-review\"\nserver = \"https://127.0.0.1\"\ntoken_file = \"t\"\naudiences = [\"a\"]\ntimeout = \"0ms\"\nidentity = \"istio\"",
+            "[attestors.x]\nkind = \"token-review\"\nserver = \"https://127.0.0.1:6443\"\ntoken_file = \"t\"\naudiences = [\"a\"]\ntimeout = \"0ms\"\nidentity = \"istio\"",
             "attestors.x.timeout: it has to be longer",
         ),
         ("[ledger]\nmax_mib = 0", "ledger.max_mib"),
