@@ -3,6 +3,7 @@
 use std::time::SystemTime;
 
 use sha2::{Digest as _, Sha256};
+use zeroize::Zeroizing;
 
 use super::content::{self, Content, Fault, Pair};
 use super::folders::{Folders, ReadError};
@@ -78,7 +79,7 @@ impl Watch {
                 return self.tell(why.into());
             }
         };
-        let mark = mark(&files);
+        let mark = files.mark();
         if self.served == Some(mark) {
             (self.last, self.told) = (Some(mark), None);
             return Seen::Unchanged;
@@ -88,7 +89,7 @@ impl Watch {
         if !settled {
             return Seen::Unchanged;
         }
-        match self.parse(&files, now) {
+        match files.parse(now) {
             Ok(content) => {
                 (self.served, self.told) = (Some(mark), None);
                 Seen::Changed(content)
@@ -107,37 +108,51 @@ impl Watch {
         Seen::Bad(why)
     }
 
-    fn read(&self, folders: &Folders) -> Result<Vec<zeroize::Zeroizing<Vec<u8>>>, ReadError> {
+    fn read(&self, folders: &Folders) -> Result<Files, ReadError> {
         match &self.source {
-            Source::Pair { certificate, key } => {
-                Ok(vec![folders.read(certificate)?, folders.read(key)?])
-            }
-            Source::Roots(path) => Ok(vec![folders.read(path)?]),
-        }
-    }
-
-    fn parse(
-        &self,
-        files: &[zeroize::Zeroizing<Vec<u8>>],
-        now: SystemTime,
-    ) -> Result<Content, Fault> {
-        match (&self.source, files) {
-            (Source::Pair { .. }, [certificate, key]) => {
-                Pair::parse(certificate, key, now).map(Content::Pair)
-            }
-            (Source::Roots(_), [roots]) => content::roots(roots).map(Content::Roots),
-            _ => Err(Fault::Pem("files")),
+            Source::Pair { certificate, key } => Ok(Files::Pair {
+                certificate: folders.read(certificate)?,
+                key: folders.read(key)?,
+            }),
+            Source::Roots(path) => folders.read(path).map(Files::Roots),
         }
     }
 }
 
-fn mark(files: &[zeroize::Zeroizing<Vec<u8>>]) -> Mark {
-    let mut hash = Sha256::new();
-    for file in files {
-        hash.update((file.len() as u64).to_be_bytes());
-        hash.update(file.as_slice());
+/// What a look has read.
+enum Files {
+    Pair {
+        certificate: Zeroizing<Vec<u8>>,
+        key: Zeroizing<Vec<u8>>,
+    },
+    Roots(Zeroizing<Vec<u8>>),
+}
+
+impl Files {
+    fn mark(&self) -> Mark {
+        let mut hash = Sha256::new();
+        let mut take = |file: &[u8]| {
+            hash.update((file.len() as u64).to_be_bytes());
+            hash.update(file);
+        };
+        match self {
+            Self::Pair { certificate, key } => {
+                take(certificate);
+                take(key);
+            }
+            Self::Roots(roots) => take(roots),
+        }
+        hash.finalize().into()
     }
-    hash.finalize().into()
+
+    fn parse(&self, now: SystemTime) -> Result<Content, Fault> {
+        match self {
+            Self::Pair { certificate, key } => {
+                Pair::parse(certificate, key, now).map(Content::Pair)
+            }
+            Self::Roots(roots) => content::roots(roots).map(Content::Roots),
+        }
+    }
 }
 
 #[cfg(test)]
