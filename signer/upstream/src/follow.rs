@@ -25,7 +25,8 @@ use crate::credence::Following;
 use crate::line::Line;
 use crate::pem::blocks;
 
-const SECRET: &str = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret";
+pub(crate) const SECRET: &str =
+    "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret";
 const ROOT_CA: &str = "ROOTCA";
 /// Octets of a message: revocation lists can be long.
 const LONGEST_MESSAGE: usize = 32 << 20;

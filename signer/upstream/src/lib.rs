@@ -25,3 +25,6 @@ pub use proof::{Proof, Proofs};
 pub use sentry::{Sentry, SentryTerms, Validator};
 pub use tls::{Expected, NotAName};
 pub use trust::{FirstTrust, Trust};
+
+#[cfg(test)]
+mod tests;
