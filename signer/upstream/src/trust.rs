@@ -55,7 +55,8 @@ pub struct Trust {
 #[derive(Default)]
 struct Now {
     bundle: Option<Arc<Vec<Vec<u8>>>>,
-    /// What the first trust was when a bundle took its place: the same never counts again, something else is the operator's newer word.
+    /// What the first trust was when it was looked at last, and before a bundle took its place: the same never counts again, something else
+    /// is the operator's newer word.
     outlived: Option<[u8; 32]>,
 }
 
@@ -74,7 +75,8 @@ impl Trust {
         let first = self.first.read().ok().map(|(_, print)| print);
         let mut now = self.lock();
         if now.bundle.is_none() {
-            now.outlived = first;
+            // a join token that was used up cannot be read any more, and was looked at before
+            now.outlived = first.or(now.outlived);
         }
         now.bundle = Some(Arc::new(roots.to_vec()));
     }
@@ -86,11 +88,13 @@ impl Trust {
             (now.bundle.clone(), now.outlived)
         };
         let Some(bundle) = bundle else {
-            return self.first.read().map(|(anchor, _)| vec![anchor]);
+            let (anchor, print) = self.first.read()?;
+            self.lock().outlived = Some(print);
+            return Ok(vec![anchor]);
         };
         let mut anchors = vec![Anchor::Roots(bundle)];
         if let Ok((anchor, print)) = self.first.read()
-            && outlived.is_some_and(|outlived| outlived != print)
+            && outlived != Some(print)
         {
             anchors.push(anchor);
         }

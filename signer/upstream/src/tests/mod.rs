@@ -1,6 +1,7 @@
 //! The whole crate against CAs that do what a test wants, over real TLS.
 
 mod ca;
+mod connection;
 mod follow;
 mod istio;
 mod sentry;

@@ -1,7 +1,6 @@
 //! A server that speaks all three protocols, and does what a test wants.
 
 use std::convert::Infallible;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
@@ -16,7 +15,7 @@ use envoy_types::pb::envoy::service::secret::v3::secret_discovery_service_server
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{broadcast, mpsc};
 use tokio::task::{JoinHandle, JoinSet};
@@ -25,10 +24,10 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::body::Body;
 use tonic::codegen::{self, http};
 use tonic::transport::Server;
-use tonic::transport::server::Connected;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::ca::{Ca, pem};
+use super::connection::{Connection, Shown, Stream};
 use crate::proto::dapr::ca_server::{Ca as CaService, CaServer};
 use crate::proto::dapr::{SignCertificateRequest, SignCertificateResponse};
 use crate::proto::istio::istio_certificate_service_server::{
@@ -210,54 +209,6 @@ impl Drop for Running {
         for task in &self.tasks {
             task.abort();
         }
-    }
-}
-
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
-
-struct Connection {
-    stream: Box<dyn Stream>,
-    /// The leaf that the caller showed.
-    shown: Option<Vec<u8>>,
-}
-
-#[derive(Clone)]
-struct Shown(Option<Vec<u8>>);
-
-impl Connected for Connection {
-    type ConnectInfo = Shown;
-
-    fn connect_info(&self) -> Shown {
-        Shown(self.shown.clone())
-    }
-}
-
-impl AsyncRead for Connection {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buffer)
-    }
-}
-
-impl AsyncWrite for Connection {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
 
