@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 
 use crate::board::Boards;
+use crate::bundle::Anchors;
 use crate::clock::Clock;
 use crate::desk::ended;
 use crate::keeper::Keeper;
@@ -131,9 +132,10 @@ impl Agent {
         tasks.spawn(until(stopped.clone(), catalogues.run()));
         let packages = Arc::clone(&self.means.packages);
         tasks.spawn(until(stopped.clone(), packages.run()));
+        let anchors = Anchors::new(self.shelf, self.upstream);
         for Identity { id, dns_names } in self.identities {
-            let (upstream, clock) = (Arc::clone(&self.upstream), Arc::clone(&self.clock));
-            let keeper = Keeper::new((id, dns_names), upstream, clock, self.shelf.clone());
+            let clock = Arc::clone(&self.clock);
+            let keeper = Keeper::new((id, dns_names), anchors.clone(), clock);
             tasks.spawn(until(stopped.clone(), keeper.run()));
         }
         for post in self.posts {

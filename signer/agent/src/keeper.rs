@@ -6,14 +6,16 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use spiffe::SpiffeId;
+use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
+use crate::bundle::{Anchors, Heard, Hearer, Mark, Source};
 use crate::clock::Clock;
 use crate::key::{KeyError, WorkloadKey};
-use crate::rotation::{Action, Draw, Event, Rotation, Setback};
-use crate::shelf::Shelf;
-use crate::svid::{Rejection, Svid};
-use crate::upstream::{Issued, Upstream, UpstreamError};
+use crate::rotation::{Action, Draw, Event, Lead, Proof, Rotation, Setback, State};
+use crate::shelf::Bundle;
+use crate::svid::{Rejection, Svid, leads};
+use crate::upstream::{Held, Issued, UpstreamError};
 
 /// Why an attempt to get a certificate came to nothing.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +34,7 @@ impl Failure {
     fn setback(&self) -> Setback {
         match self {
             Self::Upstream(UpstreamError::Refused(_)) => Setback::Refused,
+            Self::Upstream(UpstreamError::Unattested(_)) => Setback::NoProof,
             Self::Upstream(UpstreamError::Unavailable(_))
             | Self::TimedOut(_)
             | Self::Rejected(_)
@@ -40,7 +43,8 @@ impl Failure {
     }
 }
 
-type Asked = Result<(WorkloadKey, Issued), Failure>;
+/// A key and what was issued for it, and which bundle was known when it was asked for.
+type Asked = Result<(WorkloadKey, Issued, Mark), Failure>;
 type Attempt = Pin<Box<dyn Future<Output = Asked> + Send>>;
 
 /// Keeps one identity supplied.
@@ -48,42 +52,53 @@ pub(crate) struct Keeper {
     id: SpiffeId,
     /// What is asked for beside it.
     dns_names: Arc<[String]>,
-    upstream: Arc<dyn Upstream>,
+    anchors: Anchors,
     clock: Arc<dyn Clock>,
     rotation: Rotation,
-    shelf: Shelf,
     attempt: Option<Attempt>,
     /// The serial number of the last certificate that was published.
     serial: Option<String>,
+    /// What a CA is shown; none once it has ended.
+    held: watch::Sender<Option<Held>>,
 }
 
 impl Keeper {
     /// Begins without a certificate; what it gets goes to the shelf.
     pub(crate) fn new(
         (id, dns_names): (SpiffeId, Vec<String>),
-        upstream: Arc<dyn Upstream>,
+        anchors: Anchors,
         clock: Arc<dyn Clock>,
-        shelf: Shelf,
     ) -> Self {
-        let rotation = Rotation::new(Draw::of(&id), clock.now());
+        let renewals = anchors.upstream().renewals();
+        let rotation = Rotation::new(Draw::of(&id), renewals, clock.now());
         Self {
             id,
             dns_names: dns_names.into(),
-            upstream,
+            anchors,
             clock,
             rotation,
-            shelf,
             attempt: None,
             serial: None,
+            held: watch::Sender::new(None),
         }
     }
 
     /// Runs for ever. Dropping the future lets go of the attempt under way; what was published stays.
     pub(crate) async fn run(mut self) {
+        let (upstream, id) = (Arc::clone(self.anchors.upstream()), self.id.clone());
+        let mut changes = self.anchors.changes();
+        let hearer = Arc::new(Hearer {
+            anchors: self.anchors.clone(),
+            domain: id.trust_domain().clone(),
+        });
+        let mut following = upstream.follow(&id, self.held.subscribe(), hearer);
+        let mut follows = true;
         loop {
             let idle = self.rotation.idle_for(self.clock.now());
             tokio::select! {
                 asked = answer(&mut self.attempt) => self.on_answer(asked),
+                Ok(()) = changes.changed() => self.on_roots(),
+                () = &mut following, if follows => follows = false,
                 () = sleep(idle) => self.on_tick(),
             }
         }
@@ -98,14 +113,15 @@ impl Keeper {
         self.attempt = None;
         let now = self.clock.now();
         match self.take(asked, now) {
-            Ok(svid) => {
+            Ok((svid, since)) => {
                 let actions = self.rotation.step(
                     now,
                     Event::Received {
                         not_after: svid.not_after,
                     },
                 );
-                self.act(&actions, Some(svid));
+                self.act(&actions, Some((svid, since)));
+                self.lead(now);
             }
             Err(failure) => {
                 let actions = self.rotation.step(now, Event::Failed(failure.setback()));
@@ -115,41 +131,92 @@ impl Keeper {
         }
     }
 
-    /// Validates before anything is published.
-    fn take(&self, asked: Asked, now: SystemTime) -> Result<Svid, Failure> {
-        let (key, issued) = asked?;
-        Ok(Svid::check(issued, key, &self.id, now)?)
+    /// The roots are served already; what is left is whether they are those of the certificate.
+    fn on_roots(&mut self) {
+        let now = self.clock.now();
+        let lead = self.lead(now);
+        let actions = self.rotation.step(now, Event::Roots(lead));
+        self.act(&actions, None);
     }
 
-    fn act(&mut self, actions: &[Action], mut received: Option<Svid>) {
+    /// Where the held certificate leads to. That it leads nowhere is told.
+    fn lead(&self, now: SystemTime) -> Lead {
+        let roots = self.anchors.roots(self.id.trust_domain());
+        let held = self.held.borrow();
+        let astray = held
+            .as_ref()
+            .is_some_and(|held| !leads(held.chain(), &roots, now));
+        if !astray {
+            return Lead::Home;
+        }
+        tracing::warn!(
+            identity = %self.id,
+            serial = self.serial.as_deref().unwrap_or("none"),
+            "the certificate does not lead to a root of the trust bundle that is served",
+        );
+        Lead::Astray
+    }
+
+    /// Validates before anything is published.
+    fn take(&self, asked: Asked, now: SystemTime) -> Result<(Svid, Mark), Failure> {
+        let (key, issued, since) = asked?;
+        Ok((Svid::check(issued, key, &self.id, now)?, since))
+    }
+
+    fn act(&mut self, actions: &[Action], mut received: Option<(Svid, Mark)>) {
         for action in actions {
             match action {
-                Action::Ask { patience } => self.attempt = Some(self.ask(*patience)),
+                Action::Ask { proof, patience } => {
+                    self.attempt = Some(self.ask(*proof, *patience));
+                }
                 Action::Withdraw => self.withdraw(),
                 Action::Publish => {
-                    if let Some(svid) = received.take() {
-                        self.publish(svid);
+                    if let Some((svid, since)) = received.take() {
+                        self.publish(svid, since);
                     }
                 }
             }
         }
     }
 
-    fn ask(&self, patience: Duration) -> Attempt {
-        let upstream = Arc::clone(&self.upstream);
+    fn ask(&self, proof: Proof, patience: Duration) -> Attempt {
+        let held = match proof {
+            Proof::First => None,
+            Proof::Held => self.held.borrow().clone(),
+        };
+        let upstream = Arc::clone(self.anchors.upstream());
+        let since = self.anchors.mark(self.id.trust_domain());
         let (id, dns_names) = (self.id.clone(), Arc::clone(&self.dns_names));
         Box::pin(async move {
             let key = WorkloadKey::generate()?;
             let csr = key.request(&id, &dns_names)?;
-            let issued = timeout(patience, upstream.issue(&id, csr)).await;
+            let issuance = match held {
+                Some(held) => upstream.renew(&id, csr, held),
+                None => upstream.issue(&id, csr),
+            };
+            let issued = timeout(patience, issuance).await;
             let issued = issued.map_err(|_| Failure::TimedOut(patience))??;
-            Ok((key, issued))
+            Ok((key, issued, since))
         })
     }
 
-    fn publish(&mut self, svid: Svid) {
+    /// The roots first: nobody gets a certificate whose peers' roots are not there.
+    fn publish(&mut self, svid: Svid, since: Mark) {
         let (serial, not_after) = (svid.serial.clone(), svid.not_after);
-        self.shelf.put_svid(&self.id, svid);
+        let bundle = Bundle {
+            roots: svid.bundle.clone(),
+            ..Bundle::default()
+        };
+        let source = Source::Answer;
+        let heard = Heard {
+            bundle,
+            source,
+            since,
+        };
+        self.anchors.take(self.id.trust_domain(), heard);
+        let held = Held::new(svid.chain.clone(), svid.key.to_der());
+        self.anchors.shelf().put_svid(&self.id, svid);
+        self.held.send_replace(Some(held));
         let old_serial = self.serial.replace(serial.clone());
         tracing::info!(
             identity = %self.id,
@@ -163,7 +230,8 @@ impl Keeper {
 
     /// Envoy has no way to be told that a certificate is gone, and keeps it; nobody else gets it any more.
     fn withdraw(&self) {
-        self.shelf.withdraw(&self.id);
+        self.anchors.shelf().withdraw(&self.id);
+        self.held.send_replace(None);
         tracing::error!(
             identity = %self.id,
             serial = self.serial.as_deref().unwrap_or("none"),
@@ -177,7 +245,7 @@ impl Keeper {
             serial = self.serial.as_deref().unwrap_or("none"),
             %reason,
             next_try = %self.next_request(),
-            "no new certificate",
+            "{}", told(self.rotation.state()),
         );
     }
 
@@ -187,6 +255,26 @@ impl Keeper {
             || "now".to_owned(),
             |at| humantime::format_rfc3339_millis(at).to_string(),
         )
+    }
+}
+
+/// What a failure leaves an identity with, for the log.
+fn told(state: State) -> &'static str {
+    match state {
+        State::Unattested { .. } => "no new certificate: there is nothing to ask the CA with",
+        State::Refused { .. }
+        | State::CannotRenew {
+            why: Setback::Refused,
+            ..
+        } => "no new certificate: the CA said no, and somebody has to look at it",
+        State::WaitingForFirst(_)
+        | State::Expired(_)
+        | State::Holding { .. }
+        | State::Renewing { .. }
+        | State::CannotRenew {
+            why: Setback::Passing | Setback::NoProof,
+            ..
+        } => "no new certificate",
     }
 }
 

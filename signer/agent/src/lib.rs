@@ -8,6 +8,7 @@
 mod agent;
 mod authority;
 mod board;
+mod bundle;
 mod callers;
 mod clock;
 mod desk;
@@ -35,11 +36,15 @@ mod testca;
 mod testsvid;
 
 pub use agent::{Agent, AgentError};
+pub use bundle::{BundleError, Mark};
 pub use callers::{Callers, Looking, OneUid, Registered};
 pub use clock::Clock;
 pub use plan::{Access, Identity, Limits, Plan, Socket, Workload};
+pub use rotation::Renewals;
 pub use shelf::{Bundle, Shelf};
 pub use socket::{BoundSocket, SocketError, SocketFile};
 pub use standing::{ClientError, Standing, Standings};
-pub use upstream::{CsrDer, Issuance, Issued, Upstream, UpstreamError};
+pub use upstream::{
+    CsrDer, Following, Hear, Held, Issuance, Issued, Telling, Upstream, UpstreamError, Verdict,
+};
 pub use view::{Entitled, View, ViewError};

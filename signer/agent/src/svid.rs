@@ -82,7 +82,7 @@ impl Svid {
     ) -> Result<Self, Rejection> {
         let (serial, not_after) = {
             let chain = parse("chain", &issued.chain, MOST_IN_CHAIN)?;
-            let roots = parse("bundle", &issued.bundle, MOST_IN_BUNDLE)?;
+            let roots = parse_bundle(&issued.bundle)?;
             let leaf = first(&chain)?;
             check_leaf(leaf, &key, id)?;
             check_validity(leaf, now)?;
@@ -92,7 +92,7 @@ impl Svid {
                 system_time(leaf.validity().not_after),
             )
         };
-        check_path(&issued, now).map_err(Rejection::Untrusted)?;
+        check_path(&issued.chain, &issued.bundle, now).map_err(Rejection::Untrusted)?;
         Ok(Self {
             chain: issued.chain,
             bundle: issued.bundle,
@@ -101,6 +101,16 @@ impl Svid {
             not_after,
         })
     }
+}
+
+/// Root certificates, at least one and no more than a bundle has.
+pub(crate) fn parse_bundle(roots: &[Vec<u8>]) -> Result<Vec<X509Certificate<'_>>, Rejection> {
+    parse("bundle", roots, MOST_IN_BUNDLE)
+}
+
+/// Whether a chain leads to one of these roots now.
+pub(crate) fn leads(chain: &[Vec<u8>], roots: &[Vec<u8>], now: SystemTime) -> bool {
+    check_path(chain, roots, now).is_ok()
 }
 
 fn parse<'a>(
@@ -218,9 +228,9 @@ fn check_links(
 
 /// Signatures, CA flags, path lengths, name constraints and validity, for both sides of TLS (X509-SVID §4.4: an extended
 /// key usage names both). Envoy serves and calls with the same certificate.
-fn check_path(issued: &Issued, now: SystemTime) -> Result<(), webpki::Error> {
-    let certificates: Vec<CertificateDer<'_>> = ders(&issued.chain);
-    let roots = ders(&issued.bundle);
+fn check_path(chain: &[Vec<u8>], roots: &[Vec<u8>], now: SystemTime) -> Result<(), webpki::Error> {
+    let certificates: Vec<CertificateDer<'_>> = ders(chain);
+    let roots = ders(roots);
     let anchors: Vec<TrustAnchor<'_>> = roots
         .iter()
         .map(anchor_from_trusted_cert)

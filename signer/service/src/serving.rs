@@ -29,6 +29,10 @@ use thiserror::Error;
 /// What the record calls the asker of these certificates.
 pub(crate) const FRONTEND: &str = "serving";
 
+/// How many roots go along in a handshake, behind the chain: an agent whose first trust is a root's hash in a join token finds it there.
+/// While a root is replaced there are two.
+const ROOTS_SENT: usize = 2;
+
 /// Why there is no serving certificate.
 #[derive(Debug, Error)]
 pub enum OwnError {
@@ -210,8 +214,14 @@ impl OwnCertificates {
                 .kept_back(&HolderId::of_leaf(&svid.serial), &svid.serial);
             return Err(why.into());
         }
+        let roots = svid.bundle.into_iter().take(ROOTS_SENT);
         Ok(Pair {
-            chain: svid.chain.into_iter().map(CertificateDer::from).collect(),
+            chain: svid
+                .chain
+                .into_iter()
+                .chain(roots)
+                .map(CertificateDer::from)
+                .collect(),
             key: PrivatePkcs8KeyDer::from(key.serialize_der()).into(),
             facts: Facts {
                 serial: svid.serial,

@@ -15,12 +15,18 @@ const LATEST_RENEWAL: f64 = 0.50;
 
 /// No pause is shorter: a CA that fails is not asked more than four times a second.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(250);
+/// After a no, haste helps even less.
+const SHORTEST_AFTER_A_NO: Duration = Duration::from_secs(1);
 /// The longest first pause while there still is a certificate.
 const LONGEST_FIRST_PAUSE: Duration = Duration::from_secs(5);
 /// The longest pause while there still is a certificate.
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 /// The longest pause while there is none.
 const LONGEST_PAUSE_WITHOUT: Duration = Duration::from_secs(30);
+/// The pause while there is nothing to ask with: looking for a token costs next to nothing.
+const PAUSE_UNATTESTED: Duration = Duration::from_secs(5);
+/// The longest that those whose certificate leads to no root any more are spread over.
+const LONGEST_SOON: Duration = Duration::from_secs(300);
 /// Bounds of the time for one attempt while there still is a certificate.
 const PATIENCE: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(30));
 
@@ -40,6 +46,12 @@ impl Draw {
     /// How long after receipt a certificate with `life` left is renewed.
     pub(crate) fn renewal_after(self, life: Duration) -> Duration {
         life.mul_f64(EARLIEST_RENEWAL + (LATEST_RENEWAL - EARLIEST_RENEWAL) * self.0)
+    }
+
+    /// How soon a certificate with `left` to go is replaced that nobody trusts any more: within a tenth of that, spread over
+    /// it.
+    pub(crate) fn soon(self, left: Duration) -> Duration {
+        (left / 10).min(LONGEST_SOON).mul_f64(self.0)
     }
 
     /// Shortens a pause by up to a quarter, so that those who failed together do not come back together.
@@ -82,7 +94,7 @@ pub(crate) fn pause_holding(setback: Setback, failures: u32, left: Duration) -> 
     let first = (left / 32).clamp(SHORTEST_PAUSE, LONGEST_FIRST_PAUSE);
     match setback {
         Setback::Passing => doubled(first, failures).min(longest),
-        Setback::Refused => longest,
+        Setback::Refused | Setback::NoProof => longest.max(SHORTEST_AFTER_A_NO),
     }
 }
 
@@ -91,6 +103,7 @@ pub(crate) fn pause_without(setback: Setback, failures: u32) -> Duration {
     match setback {
         Setback::Passing => doubled(SHORTEST_PAUSE, failures).min(LONGEST_PAUSE_WITHOUT),
         Setback::Refused => LONGEST_PAUSE_WITHOUT,
+        Setback::NoProof => PAUSE_UNATTESTED,
     }
 }
 

@@ -1,122 +1,22 @@
-use std::collections::BTreeMap;
-use std::time::UNIX_EPOCH;
-
-use proptest::collection::vec;
-use proptest::prelude::*;
-use spiffe::SpiffeId;
-
+use super::world::*;
 use super::*;
-
-const SECOND: Duration = Duration::from_secs(1);
-const MINUTE: Duration = Duration::from_secs(60);
-const DAY: Duration = Duration::from_secs(86_400);
-
-fn start() -> SystemTime {
-    UNIX_EPOCH + Duration::from_secs(1_800_000_000)
-}
-
-fn draw_of(number: u32) -> Draw {
-    let id = format!("spiffe://example.org/workload/{number}");
-    Draw::of(&SpiffeId::new(id).unwrap())
-}
-
-/// What the CA of a simulation does when it is asked.
-#[derive(Clone, Copy, Debug)]
-enum Answer {
-    Certificate { life: Duration },
-    Failure(Setback),
-    Silence,
-}
-
-/// Runs a rotation against a CA as the driver does, without waiting.
-struct World {
-    rotation: Rotation,
-    now: SystemTime,
-    /// When the attempt under way ends, and how.
-    pending: Option<(SystemTime, Event)>,
-    asked: Vec<SystemTime>,
-    received: Vec<SystemTime>,
-    withdrawn: Vec<SystemTime>,
-}
-
-impl World {
-    fn new(draw: Draw) -> Self {
-        Self {
-            rotation: Rotation::new(draw, start()),
-            now: start(),
-            pending: None,
-            asked: vec![],
-            received: vec![],
-            withdrawn: vec![],
-        }
-    }
-
-    fn run_until(&mut self, end: SystemTime, ca: impl Fn(SystemTime) -> Answer) {
-        while self.now < end {
-            let idle = self.rotation.idle_for(self.now);
-            assert!(idle <= MINUTE, "the clock is looked at every minute");
-            let event = match self.pending {
-                Some((at, event)) if at <= (self.now + idle).min(end) => {
-                    self.now = at;
-                    self.pending = None;
-                    event
-                }
-                _ => {
-                    self.now = (self.now + idle).min(end);
-                    Event::Tick
-                }
-            };
-            self.step(event, &ca);
-        }
-    }
-
-    fn step(&mut self, event: Event, ca: impl Fn(SystemTime) -> Answer) {
-        for action in self.rotation.step(self.now, event) {
-            match action {
-                Action::Ask { patience } => {
-                    assert_eq!(self.pending, None, "one attempt at a time");
-                    self.asked.push(self.now);
-                    self.pending = Some(self.answer(ca(self.now), patience));
-                }
-                Action::Publish => self.received.push(self.now),
-                Action::Withdraw => self.withdrawn.push(self.now),
-            }
-        }
-    }
-
-    fn answer(&self, answer: Answer, patience: Duration) -> (SystemTime, Event) {
-        match answer {
-            Answer::Certificate { life } => {
-                let not_after = self.now + life;
-                (self.now, Event::Received { not_after })
-            }
-            Answer::Failure(setback) => (self.now, Event::Failed(setback)),
-            Answer::Silence => (self.now + patience, Event::Failed(Setback::Passing)),
-        }
-    }
-
-    /// Lets time pass without anybody looking, as while a machine sleeps.
-    fn sleep(&mut self, time: Duration) {
-        self.now += time;
-    }
-}
 
 #[test]
 fn asks_at_once_and_again_when_nothing_comes() {
     let mut world = World::new(draw_of(1));
-    world.run_until(start() + MINUTE, |_| Answer::Failure(Setback::Passing));
-    assert_eq!(world.asked[0], start());
+    world.run_until(start() + MINUTE, |_, _| Answer::Failure(Setback::Passing));
+    assert_eq!(world.asked()[0], start());
     assert!(
-        world.asked[1] <= start() + SECOND,
+        world.asked()[1] <= start() + SECOND,
         "the first retry is quick"
     );
     assert!(
-        (6..=12).contains(&world.asked.len()),
+        (6..=12).contains(&world.asked().len()),
         "{} attempts",
-        world.asked.len()
+        world.asked().len()
     );
     assert!(matches!(world.rotation.state, State::WaitingForFirst(_)));
-    assert!(world.withdrawn.is_empty());
+    assert!(world.withdrawn().is_empty());
 }
 
 #[test]
@@ -127,7 +27,7 @@ fn a_certificate_of_20_s_is_retried_several_times_before_it_ends() {
         Answer::Silence,
     ] {
         let mut world = World::new(draw_of(2));
-        let ca = |now| {
+        let ca = |now, _| {
             if now == start() {
                 Answer::Certificate { life: 20 * SECOND }
             } else {
@@ -136,13 +36,20 @@ fn a_certificate_of_20_s_is_retried_several_times_before_it_ends() {
         };
         world.run_until(start() + 21 * SECOND, ca);
         let end = start() + 20 * SECOND;
-        let attempts = world.asked[1..].iter().filter(|at| **at < end).count();
+        let attempts = world.asked()[1..].iter().filter(|at| **at < end).count();
         assert!(
             (3..=40).contains(&attempts),
             "{attempts} attempts with {silent:?}"
         );
-        assert_eq!(world.withdrawn, [end]);
-        assert!(matches!(world.rotation.state, State::Expired(_)));
+        assert_eq!(world.withdrawn(), [end]);
+        assert!(matches!(
+            world.rotation.state,
+            State::Expired(_)
+                | State::Refused {
+                    lack: Lack::Ended,
+                    ..
+                }
+        ));
     }
 }
 
@@ -150,8 +57,8 @@ fn a_certificate_of_20_s_is_retried_several_times_before_it_ends() {
 fn a_refusal_is_retried_less_often_than_an_outage() {
     let attempts = |setback| {
         let mut world = World::new(draw_of(3));
-        world.run_until(start() + 10 * MINUTE, |_| Answer::Failure(setback));
-        world.asked.len()
+        world.run_until(start() + 10 * MINUTE, |_, _| Answer::Failure(setback));
+        world.asked().len()
     };
     assert!(attempts(Setback::Refused) < attempts(Setback::Passing));
 }
@@ -160,22 +67,22 @@ fn a_refusal_is_retried_less_often_than_an_outage() {
 fn an_expired_identity_recovers_by_itself() {
     let mut world = World::new(draw_of(4));
     let back = start() + DAY;
-    world.run_until(back + MINUTE, |now| {
+    world.run_until(back + MINUTE, |now, _| {
         if now == start() || now >= back {
             Answer::Certificate { life: 60 * MINUTE }
         } else {
             Answer::Silence
         }
     });
-    assert_eq!(world.withdrawn, [start() + 60 * MINUTE]);
-    assert_eq!(world.received.len(), 2);
-    assert!(world.received[1] <= back + 40 * SECOND);
+    assert_eq!(world.withdrawn(), [start() + 60 * MINUTE]);
+    assert_eq!(world.received().len(), 2);
+    assert!(world.received()[1] <= back + 40 * SECOND);
 }
 
 #[test]
 fn a_machine_that_slept_past_the_end_withdraws_and_asks_at_the_first_look() {
     let mut world = World::new(draw_of(5));
-    world.run_until(start() + SECOND, |_| Answer::Certificate {
+    world.run_until(start() + SECOND, |_, _| Answer::Certificate {
         life: 60 * MINUTE,
     });
     world.sleep(DAY);
@@ -189,7 +96,7 @@ fn a_machine_that_slept_past_the_end_withdraws_and_asks_at_the_first_look() {
 #[test]
 fn a_clock_that_is_set_back_does_not_put_renewal_off() {
     let mut world = World::new(draw_of(6));
-    world.run_until(start() + SECOND, |_| Answer::Certificate {
+    world.run_until(start() + SECOND, |_, _| Answer::Certificate {
         life: 60 * MINUTE,
     });
     let slewed = world.rotation.step(start() - SECOND, Event::Tick);
@@ -201,16 +108,16 @@ fn a_clock_that_is_set_back_does_not_put_renewal_off() {
 #[test]
 fn a_certificate_that_ended_on_its_way_is_a_failure() {
     let mut world = World::new(draw_of(7));
-    world.run_until(start() + SECOND, |_| Answer::Certificate {
+    world.run_until(start() + SECOND, |_, _| Answer::Certificate {
         life: Duration::ZERO,
     });
-    assert!(world.received.is_empty());
+    assert!(world.received().is_empty());
     assert!(matches!(world.rotation.state, State::WaitingForFirst(_)));
 }
 
 #[test]
 fn an_answer_that_nobody_waits_for_changes_nothing() {
-    let mut rotation = Rotation::new(draw_of(8), start());
+    let mut rotation = Rotation::new(draw_of(8), Renewals::HeldCertificate, start());
     let before = rotation.state;
     assert_eq!(
         rotation.step(
@@ -228,7 +135,7 @@ fn an_answer_that_nobody_waits_for_changes_nothing() {
 #[test]
 fn expiry_while_asking_withdraws_and_goes_on_asking() {
     let mut world = World::new(draw_of(9));
-    world.run_until(start() + SECOND, |_| Answer::Certificate {
+    world.run_until(start() + SECOND, |_, _| Answer::Certificate {
         life: 20 * SECOND,
     });
     let due = world.rotation.next_request().unwrap();
@@ -250,144 +157,220 @@ fn expiry_while_asking_withdraws_and_goes_on_asking() {
 }
 
 #[test]
-fn identities_started_together_spread_over_the_window() {
-    let life = 60 * MINUTE;
-    let mut histogram = BTreeMap::new();
-    for number in 0..10_000 {
-        let share = draw_of(number).renewal_after(life).as_secs_f64() / life.as_secs_f64();
-        assert!((0.40..0.50).contains(&share), "{share}");
-        let bucket = (share * 100.0).floor().to_string();
-        *histogram.entry(bucket).or_insert(0_u32) += 1;
-    }
-    assert!(
-        histogram.len() == 10 && histogram.values().all(|count| (850..1150).contains(count)),
-        "{histogram:?}"
-    );
-}
-
-#[test]
 fn the_draw_of_an_identity_never_changes() {
     assert_eq!(draw_of(10), draw_of(10));
     let mut world = World::new(draw_of(10));
     let life = 10 * MINUTE;
-    world.run_until(start() + DAY, |_| Answer::Certificate { life });
+    world.run_until(start() + DAY, |_, _| Answer::Certificate { life });
     let gaps: Vec<_> = world
-        .received
+        .received()
         .windows(2)
         .map(|pair| pair[1].duration_since(pair[0]).unwrap())
         .collect();
     assert!(gaps.windows(2).all(|pair| pair[0] == pair[1]));
     assert!(
-        (288..=360).contains(&world.asked.len()),
+        (288..=360).contains(&world.asked().len()),
         "{} renewals in a day",
-        world.asked.len()
+        world.asked().len()
     );
 }
 
-/// When a CA answers: spans up and down in turn, as shares of a thousand of the life.
-fn is_up(spans: &[(u32, u32)], life: Duration, now: SystemTime) -> bool {
-    let per_mille = |share: u32| life * share / 1000;
-    let cycle: Duration = spans.iter().map(|(up, down)| per_mille(up + down)).sum();
-    let since = now.duration_since(start()).unwrap();
-    let into_cycle = since.as_nanos() % cycle.as_nanos();
-    let mut left = Duration::from_nanos(into_cycle.try_into().unwrap());
-    for (up, down) in spans {
-        if left < per_mille(*up) {
-            return true;
-        }
-        match left.checked_sub(per_mille(up + down)) {
-            Some(rest) => left = rest,
-            None => return false,
-        }
+#[test]
+fn a_refused_renewal_falls_back_to_the_first_proof_at_once() {
+    for why in [Setback::Refused, Setback::NoProof] {
+        let mut world = World::new(draw_of(11));
+        let ca = |_, proof| match proof {
+            Proof::First => Answer::Certificate { life: HOUR },
+            Proof::Held => Answer::Failure(why),
+        };
+        world.run_until(start() + DAY, ca);
+        assert_eq!(world.uncovered(), None);
+        assert!(world.asked_with(Proof::Held).len() > 40);
+        let first = world.asked_with(Proof::First);
+        assert_eq!(&first[1..], world.asked_with(Proof::Held), "{why:?}");
     }
-    false
 }
 
-fn lives() -> impl Strategy<Value = Duration> {
-    prop_oneof![20_u64..120, 120_u64..7_200, 7_200_u64..172_800].prop_map(Duration::from_secs)
+#[test]
+fn where_neither_proof_is_good_there_is_a_pause_and_it_starts_over() {
+    let mut world = World::new(draw_of(12));
+    let ca = |now, _| match now {
+        now if now == start() => Answer::Certificate { life: HOUR },
+        _ => Answer::Failure(Setback::Refused),
+    };
+    world.run_until(start() + HOUR - SECOND, ca);
+    let (held, first) = (
+        world.asked_with(Proof::Held),
+        world.asked_with(Proof::First),
+    );
+    assert_eq!(held, first[1..], "one of each, again and again");
+    assert!((6..=60).contains(&held.len()), "{} rounds", held.len());
+    assert!(matches!(
+        world.rotation.state(),
+        State::CannotRenew {
+            why: Setback::Refused,
+            ..
+        }
+    ));
 }
 
-fn events() -> impl Strategy<Value = (i64, Event)> {
-    let step = prop_oneof![4 => 0_i64..5_000, 2 => 0_i64..100_000_000, 1 => -100_000_i64..0];
-    let event = prop_oneof![
-        Just(Event::Tick),
-        (0_u64..100_000).prop_map(|s| Event::Received {
-            not_after: start() + Duration::from_secs(s)
-        }),
-        Just(Event::Failed(Setback::Passing)),
-        Just(Event::Failed(Setback::Refused)),
-    ];
-    (step, event)
+#[test]
+fn a_ca_that_knows_only_first_proofs_is_never_shown_the_certificate() {
+    let mut world = World::renewing(draw_of(13), Renewals::FirstProof);
+    world.run_until(start() + 10 * HOUR, |now, _| {
+        if now < start() + 5 * HOUR {
+            Answer::Certificate { life: HOUR }
+        } else {
+            Answer::Failure(Setback::Refused)
+        }
+    });
+    assert!(world.asked_with(Proof::Held).is_empty());
+    assert_eq!(world.withdrawn().len(), 1);
 }
 
-proptest! {
-    /// Outages up to nearly half of the life, with an eighth of it between them.
-    #[test]
-    fn never_without_a_certificate_while_the_ca_answers_once_per_half_life(
-        life in lives(),
-        number in any::<u32>(),
-        spans in vec((125_u32..600, 0_u32..450), 1..8),
-    ) {
-        let mut world = World::new(draw_of(number));
-        world.run_until(start() + life * 12, |now| {
-            if is_up(&spans, life, now) { Answer::Certificate { life } } else { Answer::Failure(Setback::Passing) }
-        });
-        prop_assert!(world.withdrawn.is_empty());
-        prop_assert!(world.received.len() >= 12);
+#[test]
+fn without_a_proof_the_identity_is_unattested_until_there_is_one() {
+    let mut world = World::new(draw_of(14));
+    let there = start() + 3 * HOUR;
+    let ca = |now, _| match now {
+        now if now < there => Answer::Failure(Setback::NoProof),
+        _ => Answer::Certificate { life: HOUR },
+    };
+    world.run_until(there - SECOND, ca);
+    assert!(matches!(
+        world.rotation.state(),
+        State::Unattested {
+            lack: Lack::First,
+            ..
+        }
+    ));
+    world.run_until(there + 6 * SECOND, ca);
+    assert!(matches!(world.rotation.state(), State::Holding { .. }));
+}
+
+#[test]
+fn a_refusal_without_a_certificate_is_a_state_of_its_own() {
+    let mut world = World::new(draw_of(15));
+    world.run_until(start() + MINUTE, |_, _| Answer::Failure(Setback::Refused));
+    let refused = State::Refused {
+        lack: Lack::First,
+        attempt: match world.rotation.state() {
+            State::Refused { attempt, .. } => attempt,
+            other => panic!("{other:?}"),
+        },
+    };
+    assert_eq!(world.rotation.state(), refused);
+    world.run_until(start() + 2 * MINUTE, |_, _| {
+        Answer::Failure(Setback::Passing)
+    });
+    assert!(matches!(world.rotation.state(), State::WaitingForFirst(_)));
+}
+
+#[test]
+fn an_expired_identity_without_a_proof_says_both() {
+    let mut world = World::new(draw_of(16));
+    let ca = |now, _| match now {
+        now if now == start() => Answer::Certificate { life: HOUR },
+        _ => Answer::Failure(Setback::NoProof),
+    };
+    world.run_until(start() + 2 * HOUR, ca);
+    assert_eq!(world.withdrawn(), [start() + HOUR]);
+    assert!(matches!(
+        world.rotation.state(),
+        State::Unattested {
+            lack: Lack::Ended,
+            ..
+        }
+    ));
+}
+
+#[test]
+fn new_roots_that_the_certificate_leads_to_move_no_renewal() {
+    let mut world = World::new(draw_of(17));
+    world.hears_of_roots(Lead::Astray);
+    world.run_until(start() + SECOND, |_, _| Answer::Certificate { life: HOUR });
+    let before = world.rotation.state();
+    world.hears_of_roots(Lead::Home);
+    assert_eq!(world.rotation.state(), before);
+}
+
+#[test]
+fn a_certificate_that_leads_to_no_root_any_more_is_renewed_soon_and_once() {
+    let mut world = World::new(draw_of(18));
+    let good = |_, _| Answer::Certificate { life: HOUR };
+    world.run_until(start() + SECOND, good);
+    for _ in 0..5 {
+        world.hears_of_roots(Lead::Astray);
     }
+    world.run_until(start() + 6 * MINUTE, good);
+    assert_eq!(world.received().len(), 2);
+}
 
-    #[test]
-    fn a_renewal_starts_within_its_window_whatever_happened_before(
-        life in lives(),
-        number in any::<u32>(),
-        spans in vec((1_u32..600, 0_u32..2_000), 1..8),
-    ) {
-        let mut world = World::new(draw_of(number));
-        world.run_until(start() + life * 10, |now| {
-            if is_up(&spans, life, now) { Answer::Certificate { life } } else { Answer::Silence }
-        });
-        for received in &world.received {
-            if let Some(next) = world.asked.iter().find(|asked| *asked > received) {
-                let share = next.duration_since(*received).unwrap().as_secs_f64() / life.as_secs_f64();
-                prop_assert!((0.399_999..=0.500_001).contains(&share), "renewed after {share} of the life");
+#[test]
+fn a_short_life_with_long_backdating_does_not_loop() {
+    let life = 10 * MINUTE;
+    let mut world = World::new(draw_of(19));
+    world.run_until(start() + DAY, |_, _| Answer::Certificate { life });
+    assert!((288..=361).contains(&world.asked().len()));
+    // backdated within its life, it has ended before it comes
+    let mut world = World::new(draw_of(19));
+    world.run_until(start() + DAY, |_, _| Answer::Certificate {
+        life: Duration::ZERO,
+    });
+    let asked = world.asked().len();
+    assert!(
+        (2_880..=4_000).contains(&asked),
+        "asked {asked} times a day"
+    );
+}
+
+#[test]
+fn a_token_that_is_replaced_on_disk_is_taken_within_the_longest_pause() {
+    for why in [Setback::Refused, Setback::NoProof] {
+        let replaced = start() + 5 * HOUR;
+        let ca = |now, _| match now {
+            now if now == start() || now >= replaced => Answer::Certificate { life: 2 * HOUR },
+            _ => Answer::Failure(why),
+        };
+        let mut world = World::renewing(draw_of(20), Renewals::FirstProof);
+        world.run_until(replaced + 31 * SECOND, ca);
+        assert_eq!(world.withdrawn(), [start() + 2 * HOUR]);
+        assert_eq!(world.received().len(), 2, "{why:?}");
+    }
+}
+
+#[test]
+fn a_ca_that_was_down_for_an_hour_is_asked_within_half_a_minute_of_its_return() {
+    for life in [10 * MINUTE, HOUR, DAY] {
+        let (down, back) = (start() + MINUTE, start() + 61 * MINUTE);
+        let mut world = World::new(draw_of(21));
+        world.run_until(back + DAY, |now, _| {
+            if (down..back).contains(&now) {
+                Answer::Silence
+            } else {
+                Answer::Certificate { life }
             }
-        }
-    }
-
-    #[test]
-    fn any_sequence_of_events_keeps_the_rules(number in any::<u32>(), events in vec(events(), 1..200)) {
-        let mut rotation = Rotation::new(draw_of(number), start());
-        let mut now = start();
-        let mut asking = false;
-        for (milliseconds, event) in events {
-            let step = Duration::from_millis(milliseconds.unsigned_abs());
-            now = if milliseconds < 0 { now - step } else { now + step };
-            let had = holds(&rotation);
-            let actions = rotation.step(now, event);
-            asking &= event == Event::Tick;
-            for action in &actions {
-                match action {
-                    Action::Ask { .. } => {
-                        prop_assert!(!asking, "asked twice");
-                        asking = true;
-                    }
-                    Action::Publish => {
- let good = matches!(event, Event::Received { not_after } if not_after > now);
- prop_assert!(good);
- }
-                    Action::Withdraw => prop_assert!(had),
-                }
-            }
-            prop_assert_eq!(asking, rotation.failures_while_asking().is_some());
-            prop_assert_eq!(holds(&rotation), (had && !actions.contains(&Action::Withdraw)) || actions.contains(&Action::Publish));
-            prop_assert!(rotation.idle_for(now) <= MINUTE);
-        }
+        });
+        let after = *world.received().iter().find(|at| **at >= back).unwrap();
+        let bound = match world.withdrawn().is_empty() {
+            true => life / 2,
+            false => 45 * SECOND,
+        };
+        assert!(after <= back + bound, "{life:?}");
     }
 }
 
-fn holds(rotation: &Rotation) -> bool {
-    match rotation.state {
-        State::Holding { .. } | State::Renewing { .. } | State::CannotRenew { .. } => true,
-        State::WaitingForFirst(_) | State::Expired(_) => false,
-    }
+#[test]
+fn a_machine_that_slept_for_a_day_has_a_certificate_at_its_first_look() {
+    let mut world = World::new(draw_of(22));
+    let ca = |_, proof| match proof {
+        Proof::First => Answer::Certificate { life: HOUR },
+        Proof::Held => Answer::Failure(Setback::Refused),
+    };
+    world.run_until(start() + MINUTE, ca);
+    world.sleep(DAY);
+    let woken = world.now;
+    world.run_until(woken + MINUTE, ca);
+    assert_eq!(world.withdrawn().len(), 1);
+    assert!(*world.received().last().unwrap() <= woken + SECOND * 60);
 }

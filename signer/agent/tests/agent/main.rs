@@ -22,4 +22,5 @@ mod rotation;
 mod sds;
 mod sockets;
 mod status;
+mod upstream;
 mod workload;
