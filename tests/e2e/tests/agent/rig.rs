@@ -121,8 +121,10 @@ impl Rig {
         self.ca.ca.bundle()
     }
 
-    /// Puts other roots in the place of the trust domain's.
-    pub(crate) fn trust(&self, roots: Vec<Vec<u8>>, sequence: u64) {
+    /// Puts other roots in the place of the trust domain's, the later ones with a higher turn.
+    /// The numbers are beyond those that the agent gives to what its CA says.
+    pub(crate) fn trust(&self, roots: Vec<Vec<u8>>, turn: u64) {
+        let sequence = turn.saturating_add(1_000);
         let bundle = Bundle {
             roots,
             sequence: Some(sequence),
