@@ -11,5 +11,12 @@
 #[path = "../../../agent/tests/support/ca.rs"]
 mod ca;
 mod full_disk;
+#[path = "../../../agent/tests/agent/harness.rs"]
+#[allow(dead_code, reason = "the agent's own tests use the rest")]
+mod harness;
+#[path = "../../../agent/tests/agent/log.rs"]
+#[allow(dead_code, reason = "the agent's own tests use the rest")]
+mod log;
 mod outputs;
 mod rig;
+mod watched;

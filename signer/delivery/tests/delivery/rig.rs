@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use credence_agent::sds::{Elsewhere, Validation};
 use credence_agent::{
-    Agent, Bundle, Clock, CsrDer, Identity, Issuance, Issued, Limits, Plan, Shelf, Upstream,
-    UpstreamError,
+    Agent, Bundle, Clock, CsrDer, Identity, Issuance, Issued, Limits, Plan, Shelf, Socket,
+    Upstream, UpstreamError,
 };
 use spiffe::{SpiffeId, TrustDomain};
 use tokio::sync::oneshot;
@@ -80,37 +80,33 @@ pub(crate) struct Rig {
 
 impl Rig {
     pub(crate) fn start() -> Self {
-        Self::with(|_| {}, None)
+        Self::with(TestClock::begin(), Vec::new(), None)
     }
 
-    /// With sockets and whatever else the plan is to have.
+    /// With sockets, and names that are looked up elsewhere.
     pub(crate) fn with(
-        plan: impl FnOnce(&mut Plan),
-        elsewhere: Option<(Arc<dyn Elsewhere>, Arc<dyn Clock>)>,
+        clock: Arc<dyn Clock>,
+        sockets: Vec<Socket>,
+        elsewhere: Option<Arc<dyn Elsewhere>>,
     ) -> Self {
-        let (elsewhere, clock) = match elsewhere {
-            Some((elsewhere, clock)) => (Some(elsewhere), clock),
-            None => (None, TestClock::begin()),
-        };
         let ca = Arc::new(FakeCa {
             ca: Mutex::new(TestCa::new(clock.now())),
             clock: Arc::clone(&clock),
             away: AtomicBool::new(false),
             serial: AtomicU64::new(1),
         });
-        let mut planned = Plan {
+        let plan = Plan {
             identities: vec![Identity {
                 id: id(),
                 dns_names: Vec::new(),
             }],
-            sockets: Vec::new(),
+            sockets,
             validation: Validation::default(),
             elsewhere,
             limits: Limits::default(),
         };
-        plan(&mut planned);
         let upstream = Arc::clone(&ca) as Arc<dyn Upstream>;
-        let agent = Agent::carry_out(planned, upstream, Arc::clone(&clock)).unwrap();
+        let agent = Agent::carry_out(plan, upstream, Arc::clone(&clock)).unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
         let shelf = agent.shelf();
         tokio::spawn(agent.run(async {
