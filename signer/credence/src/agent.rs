@@ -1,5 +1,6 @@
 //! `credence agent`: the agent on a host or beside a workload, and what is asked about it.
 
+mod delivery;
 mod gather;
 mod pages;
 mod plan;

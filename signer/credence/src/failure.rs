@@ -3,6 +3,7 @@
 use crate::{policy::Faulty, sentry::SentryError};
 use credence_agent::{AgentError, ViewError};
 use credence_config::Faults;
+use credence_delivery::outputs::SharedFolder;
 #[cfg(feature = "pkcs11")]
 use credence_host::custody::pkcs11::Pkcs11Error;
 use credence_host::{
@@ -23,6 +24,7 @@ use credence_service::{
 use credence_upstream::NotAName;
 use std::{error::Error, io, net::SocketAddr, path::PathBuf, process::ExitCode};
 use thiserror::Error;
+use tokio::task::JoinError;
 
 /// Why the program ends.
 #[derive(Debug, Error)]
@@ -83,6 +85,10 @@ pub(crate) enum Failure {
     CaName(#[from] NotAName),
     #[error("{}: no agent answers there: is `credence agent run` running, and is this its status socket?", .0.display())]
     NoAgent(PathBuf, #[source] io::Error),
+    #[error(transparent)]
+    SharedFolder(#[from] SharedFolder),
+    #[error("a task of the agent failed")]
+    Task(#[from] JoinError),
     #[error("monitor: {0} cannot be listened on")]
     Monitor(SocketAddr, #[source] io::Error),
     #[error(transparent)]
@@ -128,7 +134,8 @@ impl Failure {
             | Self::Cases(..)
             | Self::Import(_)
             | Self::View(_)
-            | Self::CaName(_) => 3,
+            | Self::CaName(_)
+            | Self::SharedFolder(_) => 3,
             Self::State(_)
             | Self::Secret(_)
             | Self::Ledger(_)
@@ -167,6 +174,7 @@ impl Failure {
             | Self::BadInput(..)
             | Self::NotOnRecord(..)
             | Self::Founding(_)
+            | Self::Task(_)
             | Self::Module(_)
             | Self::Agent(_)
             | Self::Start(..)

@@ -1,9 +1,17 @@
 //! What is known of a running agent, put together.
 
-use super::standing::{BundleStanding, Clients, IdentityStanding, Standing, Trouble};
+use super::standing::{
+    BundleStanding, Clients, FilesStanding, IdentityStanding, Standing, Trouble, WatchedStanding,
+};
 use credence_agent::{
     Agent, CertificateReport, ClientError, Clock, Report, Reports, Shelf, Standing as Clientele,
     Standings,
+};
+use credence_config::agent::AgentConfig;
+use credence_delivery::{
+    self as delivered,
+    outputs::{OutputState, States},
+    watched::{WatchedFiles, WatchedState},
 };
 use spiffe::{SpiffeId, TrustDomain};
 use std::{sync::Arc, time::SystemTime};
@@ -14,13 +22,23 @@ pub(super) struct Insight {
     reports: Arc<Reports>,
     standings: Arc<Standings>,
     shelf: Shelf,
+    files: States,
+    watched: WatchedFiles,
     clock: Arc<dyn Clock>,
 }
 
 impl Insight {
-    pub(super) fn of(agent: &Agent, trust_domain: TrustDomain, clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn of(
+        agent: &Agent,
+        config: &AgentConfig,
+        files: States,
+        watched: WatchedFiles,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         Self {
-            trust_domain,
+            trust_domain: config.trust_domain.clone(),
+            files,
+            watched,
             reports: agent.reports(),
             standings: agent.standings(),
             shelf: agent.shelf(),
@@ -42,8 +60,8 @@ impl Insight {
             trust_domain: self.trust_domain.to_string(),
             identities: identities.collect(),
             bundles: self.bundles(),
-            files: Vec::new(),
-            watched: Vec::new(),
+            files: self.files.report().into_iter().map(files).collect(),
+            watched: self.watched.report().into_iter().map(watched).collect(),
         }
     }
 
@@ -111,6 +129,36 @@ fn refusal(error: ClientError) -> Trouble {
         at,
         format!("{node} would not have version {version}: {message}"),
     )
+}
+
+fn files(state: OutputState) -> FilesStanding {
+    let written = state.written.as_ref();
+    let reload = state.reload.as_ref();
+    FilesStanding {
+        folder: state.folder.display().to_string(),
+        identity: state.identity.to_string(),
+        serial: written.map(|one| one.serial.clone()),
+        written: written.map(|one| time(one.at)),
+        last_error: state.trouble.map(since),
+        told: reload.and_then(|reload| reload.told).map(time),
+        not_told: reload.and_then(|reload| reload.trouble.clone()).map(since),
+    }
+}
+
+fn watched(state: WatchedState) -> WatchedStanding {
+    let served = state.served.as_ref();
+    WatchedStanding {
+        name: state.name,
+        asked_by: state.asked_by.to_string(),
+        served: served.map(|one| time(one.at)),
+        serial: served.and_then(|one| one.serial.clone()),
+        expires: served.and_then(|one| one.not_after).map(time),
+        last_error: state.trouble.map(since),
+    }
+}
+
+fn since(of: delivered::Trouble) -> Trouble {
+    trouble(of.since, of.reason)
 }
 
 fn trouble(at: SystemTime, reason: String) -> Trouble {

@@ -156,6 +156,7 @@ fn metrics(standing: &Standing) -> String {
         }
     }
     bundles(&mut text, standing);
+    files(&mut text, standing);
     text
 }
 
@@ -188,6 +189,47 @@ fn bundles(text: &mut String, standing: &Standing) {
                 count(one)
             );
         }
+    }
+}
+
+/// Folders are named by the configuration, watched names by callers: of those there are only counts.
+fn files(text: &mut String, standing: &Standing) {
+    let family = Family(
+        "credence_agent_files_failing",
+        "gauge",
+        "1 if what is served now is not in the folder, or its application was not told",
+    );
+    head(text, &family);
+    for one in &standing.files {
+        let failing = u8::from(one.last_error.is_some() || one.not_told.is_some());
+        let folder = one.folder.replace('\\', "\\\\").replace('"', "\\\"");
+        let folder = folder.replace('\n', "\\n");
+        let _ = writeln!(text, "{}{{folder=\"{folder}\"}} {failing}", family.0);
+    }
+    let failing = standing
+        .watched
+        .iter()
+        .filter(|one| one.last_error.is_some());
+    for (family, value) in [
+        (
+            Family(
+                "credence_agent_watched_sources",
+                "gauge",
+                "files of others that are watched for SDS",
+            ),
+            standing.watched.len(),
+        ),
+        (
+            Family(
+                "credence_agent_watched_failing",
+                "gauge",
+                "those of them whose files as they are now are not served",
+            ),
+            failing.count(),
+        ),
+    ] {
+        head(text, &family);
+        let _ = writeln!(text, "{} {value}", family.0);
     }
 }
 

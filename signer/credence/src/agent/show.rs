@@ -46,13 +46,12 @@ pub(super) fn table(standing: &Standing) -> String {
             files.folder, files.identity
         );
         trouble(&mut text, "", files.last_error.as_ref());
+        trouble(&mut text, "reload: ", files.not_told.as_ref());
     }
     for watched in &standing.watched {
-        let served = if watched.served {
-            "served"
-        } else {
-            "not served"
-        };
+        let since = |at: &str| format!("served since {at}");
+        let served = watched.served.as_deref().map(since);
+        let served = served.unwrap_or_else(|| "not served".to_owned());
         let ends = watched
             .expires
             .as_deref()

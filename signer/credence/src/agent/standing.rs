@@ -77,16 +77,26 @@ pub(super) struct BundleStanding {
 pub(super) struct FilesStanding {
     pub(super) folder: String,
     pub(super) identity: String,
+    /// Of the certificate that is there.
+    pub(super) serial: Option<String>,
     pub(super) written: Option<String>,
+    /// Why what is served now is not there.
     pub(super) last_error: Option<Trouble>,
+    /// When the application was told last.
+    pub(super) told: Option<String>,
+    /// Why it was not told of what is there.
+    pub(super) not_told: Option<Trouble>,
 }
 
 /// A file that somebody else rotates.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct WatchedStanding {
     pub(super) name: String,
-    /// Whether something of it is served.
-    pub(super) served: bool,
+    /// The default identity of who asked first.
+    pub(super) asked_by: String,
+    /// Since when something of it is served.
+    pub(super) served: Option<String>,
+    pub(super) serial: Option<String>,
     pub(super) expires: Option<String>,
     pub(super) last_error: Option<Trouble>,
 }

@@ -9,6 +9,7 @@
 )]
 
 mod configured;
+mod files;
 mod issued;
 mod seen;
 mod served;
