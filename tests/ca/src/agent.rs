@@ -33,6 +33,8 @@ pub struct Agent {
     binary: PathBuf,
     folder: TempDir,
     running: Option<Running>,
+    /// What it is started by, with words before its own; nothing if it is empty.
+    pub through: Vec<String>,
 }
 
 struct Running {
@@ -60,6 +62,7 @@ impl Agent {
             binary: binary.into(),
             folder,
             running: None,
+            through: Vec::new(),
         }
     }
 
@@ -84,7 +87,10 @@ impl Agent {
     }
 
     fn try_start(&self) -> Result<Running, (i32, String)> {
-        let mut child = Command::new(&self.binary)
+        let binary = self.binary.to_string_lossy().into_owned();
+        let words: Vec<_> = self.through.iter().chain([&binary]).collect();
+        let mut child = Command::new(words[0])
+            .args(&words[1..])
             .args(["agent", "run", "--log-format", "json", "--config"])
             .arg(self.path("agent.toml"))
             .stdin(Stdio::null())
