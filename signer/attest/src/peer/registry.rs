@@ -80,6 +80,11 @@ impl Registry {
         Ok(Self(entries))
     }
 
+    /// The identities that it has entries for; one can have several.
+    pub fn identities(&self) -> impl Iterator<Item = &SpiffeId> {
+        self.0.iter().map(|entry| &entry.identity)
+    }
+
     /// What the entries for these credentials ask for.
     pub(super) fn wants(&self, peer: &PeerCredentials) -> Wanted {
         let mut entries = self.0.iter().filter(|entry| entry.is_for(peer));
