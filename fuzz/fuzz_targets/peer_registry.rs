@@ -2,7 +2,7 @@
 //! none any more when it stands there twice. Entries that are written out are read as they were.
 #![no_main]
 
-use credence_attest::peer::{Entry, Registry};
+use credence_attest::peer::{Conditions, ContainerId, Entry, PodUid, Registry, Unit};
 use libfuzzer_sys::{
     arbitrary::{self, Arbitrary},
     fuzz_target,
@@ -11,7 +11,10 @@ use spiffe::SpiffeId;
 
 #[derive(Debug, Arbitrary)]
 struct Written {
-    uid: u32,
+    uid: Option<u32>,
+    unit: Option<u16>,
+    container: Option<[u8; 32]>,
+    pod: Option<[u8; 16]>,
     gid: Option<u32>,
     executable: Option<String>,
     sha256: Option<[u8; 32]>,
@@ -20,11 +23,22 @@ struct Written {
 
 impl Written {
     fn entry(&self) -> Entry {
+        let (container, pod) = (
+            self.container.map(|id| hex(&id)),
+            self.pod.map(|uid| hex(&uid)),
+        );
         Entry {
-            uid: self.uid,
-            gid: self.gid,
-            executable: self.executable.as_ref().map(Into::into),
-            sha256: self.sha256,
+            conditions: Conditions {
+                uid: self.uid,
+                unit: self
+                    .unit
+                    .map(|number| Unit::new(&unit(number)).expect("a unit")),
+                container: container.map(|digits| ContainerId::new(&digits).expect("an ID")),
+                pod: pod.map(|digits| PodUid::new(&digits).expect("a UID")),
+                gid: self.gid,
+                executable: self.executable.as_ref().map(Into::into),
+                sha256: self.sha256,
+            },
             identity: SpiffeId::new(self.identity()).expect("a SPIFFE ID"),
         }
     }
@@ -35,25 +49,38 @@ impl Written {
 
     /// JSON's strings are TOML's, but for DEL and what lies beyond 16 bits, which JSON does not escape.
     fn toml(&self) -> String {
-        let mut text = format!(
-            "[[entries]]\nuid = {}\nidentity = \"{}\"\n",
-            self.uid,
-            self.identity()
-        );
-        if let Some(gid) = self.gid {
-            text.push_str(&format!("gid = {gid}\n"));
-        }
+        let mut text = format!("[[entries]]\nidentity = \"{}\"\n", self.identity());
+        let mut number = |name, value: Option<u32>| {
+            if let Some(value) = value {
+                text.push_str(&format!("{name} = {value}\n"));
+            }
+        };
+        number("uid", self.uid);
+        number("gid", self.gid);
+        let mut word = |name, value: Option<String>| {
+            if let Some(value) = value {
+                text.push_str(&format!("{name} = '{value}'\n"));
+            }
+        };
+        word("unit", self.unit.map(unit));
+        word("container", self.container.map(|id| hex(&id)));
+        word("pod", self.pod.map(|uid| hex(&uid)));
+        word("sha256", self.sha256.map(|octets| hex(&octets)));
         if let Some(path) = &self.executable {
             let quoted = serde_json::to_string(path).expect("JSON");
             let quoted = quoted.replace('\u{7f}', "\\u007f");
             text.push_str(&format!("executable = {quoted}\n"));
         }
-        if let Some(octets) = &self.sha256 {
-            let digits: String = octets.iter().map(|octet| format!("{octet:02x}")).collect();
-            text.push_str(&format!("sha256 = \"{digits}\"\n"));
-        }
         text
     }
+}
+
+fn unit(number: u16) -> String {
+    format!("app@a\\x2d{number}.service")
+}
+
+fn hex(octets: &[u8]) -> String {
+    octets.iter().map(|octet| format!("{octet:02x}")).collect()
 }
 
 fn check(text: &str) {

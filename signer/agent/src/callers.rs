@@ -61,7 +61,7 @@ impl Callers for OneUid {
     }
 }
 
-/// Processes that a registry has an entry for: by uid, and by gid, executable and its SHA-256 to narrow.
+/// Processes that a registry has an entry for: by uid, systemd unit, container or pod, and by gid, executable and its SHA-256 to narrow.
 pub struct Registered {
     attestor: PeerAttestor,
     views: BTreeMap<SpiffeId, Arc<View>>,
@@ -108,7 +108,7 @@ impl Callers for Registered {
 
 #[cfg(test)]
 mod tests {
-    use credence_attest::peer::{Entry, Registry};
+    use credence_attest::peer::{Conditions, Entry, Registry};
     use tokio::net::UnixStream;
 
     use super::*;
@@ -144,10 +144,7 @@ mod tests {
     #[tokio::test]
     async fn the_registry_says_who_is_whom_and_root_is_nobody_special() {
         let entry = |uid, path| Entry {
-            uid,
-            gid: None,
-            executable: None,
-            sha256: None,
+            conditions: Conditions::of_uid(uid),
             identity: id(path),
         };
         let registry = Registry::new(vec![entry(1, "one"), entry(2, "two"), entry(3, "gone")]);

@@ -175,6 +175,9 @@ pub enum Refusal {
     /// The process is gone, or cannot be looked at.
     #[error("the process at the other end cannot be told: {0}")]
     Process(&'static str),
+    /// Its control groups are of no use.
+    #[error("the control groups of the process at the other end do not tell where it runs: {0}")]
+    Cgroup(#[from] crate::peer::CgroupError),
     /// What a value in a path has to be.
     #[error("'{variable}' is '{shown}', which cannot stand in a SPIFFE ID as one path segment", shown = .value.escape_debug())]
     Segment {
@@ -239,7 +242,8 @@ impl Refusal {
             | Self::Certificate(_)
             | Self::JoinToken(_)
             | Self::JoinTokenState(_)
-            | Self::Process(_) => Class::Unauthenticated,
+            | Self::Process(_)
+            | Self::Cgroup(_) => Class::Unauthenticated,
         }
     }
 }

@@ -8,7 +8,7 @@ use credence_agent::sds::{Elsewhere, Validation};
 use credence_agent::{
     Access, Bundle, Callers, Entitled, Identity, Looking, Plan, Registered, Socket, View,
 };
-use credence_attest::peer::{Entry, PeerAttestor, PeerCredentials, Registry};
+use credence_attest::peer::{Conditions, Entry, PeerAttestor, PeerCredentials, Registry};
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::CertificateValidationContext;
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::secret::Type;
 use envoy_types::pb::envoy::service::discovery::v3::DiscoveryRequest;
@@ -49,10 +49,10 @@ pub(crate) fn shared(setup: &Setup, identities: &[&str], callers: Arc<dyn Caller
 /// By uid, and executable where one is given.
 pub(crate) fn registered(entries: &[(u32, Option<PathBuf>, &str)]) -> Arc<dyn Callers> {
     let entry = |(uid, executable, name): &(u32, Option<PathBuf>, &str)| Entry {
-        uid: *uid,
-        gid: None,
-        executable: executable.clone(),
-        sha256: None,
+        conditions: Conditions {
+            executable: executable.clone(),
+            ..Conditions::of_uid(*uid)
+        },
         identity: id(name),
     };
     let registry = Registry::new(entries.iter().map(entry).collect()).unwrap();

@@ -2,7 +2,8 @@
 
 use super::{
     Registry,
-    registry::{Entry, RegistryError},
+    place::{ContainerId, PlaceError, PodUid, Unit, octets},
+    registry::{Conditions, Entry, RegistryError},
 };
 use serde::Deserialize;
 use spiffe::SpiffeId;
@@ -16,7 +17,10 @@ pub const LONGEST_REGISTRY: u64 = 4 << 20;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EntryText {
-    uid: u32,
+    uid: Option<u32>,
+    unit: Option<String>,
+    container: Option<String>,
+    pod: Option<String>,
     gid: Option<u32>,
     executable: Option<PathBuf>,
     sha256: Option<String>,
@@ -43,14 +47,17 @@ pub enum RegistryFault {
     /// A hash that is none.
     #[error("entries[{0}].sha256: it is not 64 hexadecimal digits")]
     Hash(usize),
+    /// A unit, container or pod that is none.
+    #[error("entries[{0}].{1}: {2}")]
+    Place(usize, &'static str, PlaceError),
     /// The entries are not good together.
     #[error(transparent)]
     Entries(#[from] RegistryError),
 }
 
 impl Registry {
-    /// Reads a registry's file: TOML with `[[entries]]`, each with `uid` and `identity`, and `gid`, `executable` and
-    /// `sha256` where they are to narrow it. A file without entries is a registry that nobody is in.
+    /// Reads a registry's file: TOML with `[[entries]]`, each with `identity` and at least one of `uid`, `unit`, `container` and
+    /// `pod`, and `gid`, `executable` and `sha256` where they are to narrow it. A file without entries is a registry that nobody is in.
     ///
     /// # Errors
     /// The first thing that is wrong with it.
@@ -74,31 +81,27 @@ impl Registry {
 }
 
 fn entry(at: usize, text: EntryText) -> Result<Entry, RegistryFault> {
-    let sha256 = text.sha256.map(|digits| hash(&digits));
+    let place = |field| move |why| RegistryFault::Place(at, field, why);
+    let sha256 = text
+        .sha256
+        .map(|digits| octets(&digits).ok_or(RegistryFault::Hash(at)));
+    let unit = text.unit.map(|name| Unit::new(&name));
+    let container = text.container.map(|digits| ContainerId::new(&digits));
+    let pod = text.pod.map(|uid| PodUid::new(&uid));
     Ok(Entry {
-        uid: text.uid,
-        gid: text.gid,
-        executable: text.executable,
-        sha256: match sha256 {
-            Some(None) => return Err(RegistryFault::Hash(at)),
-            known => known.flatten(),
+        conditions: Conditions {
+            uid: text.uid,
+            unit: unit.transpose().map_err(place("unit"))?,
+            container: container.transpose().map_err(place("container"))?,
+            pod: pod.transpose().map_err(place("pod"))?,
+            gid: text.gid,
+            executable: text.executable,
+            sha256: sha256.transpose()?,
         },
         identity: SpiffeId::new(&text.identity).map_err(|why| {
             RegistryFault::Identity(at, crate::error::cut(&text.identity), why.to_string())
         })?,
     })
-}
-
-/// 64 hexadecimal digits, in either case.
-fn hash(digits: &str) -> Option<[u8; 32]> {
-    if digits.len() != 64 || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-        return None;
-    }
-    let mut octets = [0; 32];
-    for (at, octet) in octets.iter_mut().enumerate() {
-        *octet = u8::from_str_radix(digits.get(2 * at..2 * at + 2)?, 16).ok()?;
-    }
-    Some(octets)
 }
 
 #[cfg(test)]
@@ -110,22 +113,36 @@ mod tests {
         let digits = "0aFF".repeat(16);
         let text = format!(
             "[[entries]]\nuid = 1\nidentity = \"spiffe://example.org/a\"\n\
-             [[entries]]\nuid = 2\ngid = 3\nexecutable = \"/bin/b\"\nsha256 = \"{digits}\"\nidentity = \"spiffe://example.org/b\"\n"
+             [[entries]]\nuid = 2\ngid = 3\nexecutable = \"/bin/b\"\nsha256 = \"{digits}\"\nidentity = \"spiffe://example.org/b\"\n\
+             [[entries]]\nunit = 'app@a\\x2db.service'\nidentity = \"spiffe://example.org/c\"\n\
+             [[entries]]\ncontainer = \"{digits}\"\npod = \"0A0a0a0a-0a0a-0a0a-0a0a-0a0a0a0a0a0a\"\nidentity = \"spiffe://example.org/d\"\n"
         );
-        let entry = |uid, id: &str| Entry {
-            uid,
-            gid: None,
-            executable: None,
-            sha256: None,
+        let entry = |conditions, id: &str| Entry {
+            conditions,
             identity: SpiffeId::new(format!("spiffe://example.org/{id}")).unwrap(),
         };
-        let narrow = Entry {
+        let narrow = Conditions {
             gid: Some(3),
             executable: Some("/bin/b".into()),
             sha256: Some([0x0a, 0xff].repeat(16).try_into().unwrap()),
-            ..entry(2, "b")
+            ..Conditions::of_uid(2)
         };
-        let expected = Registry::new(vec![entry(1, "a"), narrow]).unwrap();
+        let unit = Conditions {
+            unit: Some(Unit::new("app@a\\x2db.service").unwrap()),
+            ..Conditions::default()
+        };
+        let container = Conditions {
+            container: Some(ContainerId::new(&digits).unwrap()),
+            pod: Some(PodUid::new(&"0a".repeat(16)).unwrap()),
+            ..Conditions::default()
+        };
+        let expected = Registry::new(vec![
+            entry(Conditions::of_uid(1), "a"),
+            entry(narrow, "b"),
+            entry(unit, "c"),
+            entry(container, "d"),
+        ])
+        .unwrap();
         assert_eq!(Registry::parse(text.as_bytes()), Ok(expected));
         assert_eq!(Registry::parse(b""), Ok(Registry::default()));
     }
@@ -136,10 +153,18 @@ mod tests {
         for (text, told) in [
             ("uid = 1".to_owned(), "unknown field `uid`"),
             (format!("{one}user = \"x\""), "unknown field `user`"),
-            (one.replace("uid = 1\n", ""), "missing field `uid`"),
+            (one.replace("uid = 1\n", ""), "has to name a uid, unit"),
+            (one.replace("uid", "gid"), "has to name a uid, unit"),
+            (format!("{one}unit = \"nginx\""), "entries[0].unit"),
+            (format!("{one}unit = \"nginx@.service\""), "a template"),
+            (
+                format!("{one}container = \"0a0a0a0a0a0a\""),
+                "entries[0].container",
+            ),
+            (format!("{one}pod = \"web-0\""), "entries[0].pod"),
             (one.replace("uid = 1", "uid = -1"), "invalid value"),
             (one.replace("spiffe", "https"), "entries[0].identity"),
-            (format!("{one}{one}"), "for the same processes (uid 1)"),
+            (format!("{one}{one}"), "for the same processes (uid=1)"),
             (format!("{one}sha256 = \"00\""), "entries[0].sha256"),
             (
                 format!("{one}sha256 = \"{}\"", "é".repeat(32)),

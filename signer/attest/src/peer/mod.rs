@@ -1,12 +1,16 @@
 //! Processes on the same host, by the kernel's word on the other end of a Unix socket.
 
+mod cgroup;
 mod file;
+mod place;
 mod process;
 mod registry;
 
+pub use cgroup::CgroupError;
 pub use file::{EntryText, LONGEST_REGISTRY, RegistryFault};
+pub use place::{ContainerId, Place, PlaceError, PodUid, Unit};
 pub use process::{Executable, PeerCredentials, Process};
-pub use registry::{Entry, MOST_ENTRIES, Registry, RegistryError};
+pub use registry::{Conditions, Entry, MOST_ENTRIES, Registry, RegistryError};
 
 use crate::{
     error::{AttestError, Failure, Unavailable},
@@ -15,12 +19,9 @@ use crate::{
     port::{Attestor, BoxFuture, Now},
     watched::Watched,
 };
+use registry::Seen;
 use spiffe::SpiffeId;
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
 
 /// How many executables are looked at at once: hashing a large one takes a core for a while.
@@ -92,25 +93,30 @@ impl PeerAttestor {
         }
     }
 
-    /// Who the process is, and what it runs where an entry asks for that.
+    /// Who the process is, and what else an entry had to know of it.
     async fn find(
         &self,
         peer: &PeerCredentials,
         steady: Duration,
-    ) -> Result<(SpiffeId, Option<Executable>), Failure> {
+    ) -> Result<(SpiffeId, Seen), Failure> {
         let registry = self.registry(steady).await?;
-        let executable = self.executable(peer, &registry).await?;
-        let identity = registry.find(peer, executable.as_ref())?.identity.clone();
-        // last: whatever was found out is of the process that connected, and of what it ran then
+        let place = registry.wants_place(peer).then(|| peer.place());
+        let place = place.transpose()?;
+        let executable = self.executable(peer, &registry, place.as_ref()).await?;
+        let seen = Seen { place, executable };
+        let identity = registry.find(peer, &seen)?.identity.clone();
+        // last: whatever was found out is of the process that connected, where it is still, and of what it ran then
+        if let Some(place) = &seen.place {
+            peer.is_still_at(place)?;
+        }
         peer.check()?;
-        Ok((identity, executable))
+        Ok((identity, seen))
     }
 
     async fn look(&self, evidence: &Evidence, now: Now) -> Result<Attested, Failure> {
         let peer = evidence.peer.as_ref().ok_or(Failure::NoEvidence)?;
-        let (identity, executable) = self.find(peer, now.steady).await?;
-        let path = executable.as_ref().map(|found| found.path.clone());
-        let sha256 = executable.as_ref().and_then(|found| found.sha256);
+        let (identity, seen) = self.find(peer, now.steady).await?;
+        let sha256 = seen.executable.as_ref().and_then(|found| found.sha256);
         Ok(Attested {
             identity,
             on_behalf: None,
@@ -118,7 +124,7 @@ impl PeerAttestor {
                 attestor: self.name.clone(),
                 kind: ProofKind::Peer,
                 issuer: None,
-                subject: Some(subject(peer, path.or_else(|| peer.path()).as_deref())),
+                subject: Some(subject(peer, &seen)),
                 audiences: Vec::new(),
                 fingerprint: sha256,
                 expires: None,
@@ -127,13 +133,14 @@ impl PeerAttestor {
         })
     }
 
-    /// Only where an entry for these credentials asks for it.
+    /// Only where an entry for these credentials and this place asks for it.
     async fn executable(
         &self,
         peer: &PeerCredentials,
         registry: &Registry,
+        place: Option<&Place>,
     ) -> Result<Option<Executable>, Failure> {
-        let wanted = registry.wants(peer);
+        let wanted = registry.wants(peer, place);
         if !wanted.path && !wanted.sha256 {
             return Ok(None);
         }
@@ -149,14 +156,35 @@ impl PeerAttestor {
     }
 }
 
-fn subject(peer: &PeerCredentials, executable: Option<&Path>) -> String {
+fn subject(peer: &PeerCredentials, seen: &Seen) -> String {
     let mut text = format!("uid={} gid={}", peer.uid, peer.gid);
-    if let Some(process) = &peer.process {
-        text.push_str(&format!(" pid={}", process.id()));
-    }
-    if let Some(executable) = executable {
-        text.push_str(&format!(" exe={}", executable.display()));
-    }
+    let mut add = |name, value: Option<String>| {
+        if let Some(value) = value {
+            text.push_str(&format!(" {name}={value}"));
+        }
+    };
+    let place = seen.place.as_ref();
+    let unit = place.and_then(|place| place.unit.as_ref());
+    let path = seen.executable.as_ref().map(|found| found.path.clone());
+    let path = path.or_else(|| peer.path());
+    add(
+        "pid",
+        peer.process
+            .as_ref()
+            .map(|process| process.id().to_string()),
+    );
+    add("unit", unit.map(Unit::to_string));
+    add(
+        "container",
+        place
+            .and_then(|place| place.container)
+            .map(|id| id.to_string()),
+    );
+    add(
+        "pod",
+        place.and_then(|place| place.pod).map(|uid| uid.to_string()),
+    );
+    add("exe", path.map(|path| path.display().to_string()));
     text
 }
 

@@ -1,5 +1,9 @@
-//! The process at the other end of a Unix socket, and what it runs: the only place that looks at `/proc`.
+//! The process at the other end of a Unix socket, where and what it runs: the only place that looks at `/proc`.
 
+use super::{
+    cgroup::{CgroupError, LONGEST as LONGEST_CGROUPS},
+    place::Place,
+};
 use crate::error::Refusal;
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
@@ -17,6 +21,8 @@ use tokio::net::UnixStream;
 
 /// The longest executable that is hashed, in octets.
 const LONGEST: u64 = 512 << 20;
+/// The number that the kernel gives to the host's cgroup namespace (`PROC_CGROUP_INIT_INO`).
+const HOSTS_CGROUPS: u64 = 0xEFFF_FFFB;
 const GONE: Refusal = Refusal::Process("it is gone");
 const UNSEEN: Refusal = Refusal::Process("it is in another PID namespace, or not to be held");
 const ANOTHER: Refusal = Refusal::Process("it runs something else than when it connected");
@@ -79,6 +85,19 @@ impl PeerCredentials {
     /// If it has ended, runs another file, or could not be held on to in the first place.
     pub fn check(&self) -> Result<(), Refusal> {
         self.process.as_ref().ok_or(UNSEEN)?.check()
+    }
+
+    /// Where it runs now.
+    pub(super) fn place(&self) -> Result<Place, Refusal> {
+        self.process.as_ref().ok_or(UNSEEN)?.place()
+    }
+
+    /// That it runs there now, too: what was found out meanwhile is of one process in one place.
+    pub(super) fn is_still_at(&self, place: &Place) -> Result<(), Refusal> {
+        match self.place()? == *place {
+            true => Ok(()),
+            false => Err(CgroupError::Moved.into()),
+        }
     }
 
     /// What it runs now.
@@ -147,6 +166,27 @@ impl Process {
         poll(&mut handles, Some(&at_once)).is_ok_and(|ended| ended == 0)
     }
 
+    /// The kernel writes all hierarchies at one moment, as seen from this process's cgroup namespace. Read where it is asked for and
+    /// not on a thread apart: it takes microseconds.
+    fn place(&self) -> Result<Place, Refusal> {
+        const CANNOT: Refusal = Refusal::Process("its control groups cannot be read");
+        let own = fs::metadata("/proc/self/ns/cgroup").map_err(|_| CANNOT)?;
+        if own.ino() != HOSTS_CGROUPS {
+            return Err(CgroupError::Namespace.into());
+        }
+        let mut octets = Vec::new();
+        let file = File::open(format!("/proc/{}/cgroup", self.id())).map_err(|_| CANNOT)?;
+        let read = file
+            .take(LONGEST_CGROUPS as u64 + 1)
+            .read_to_end(&mut octets);
+        read.map_err(|_| CANNOT)?;
+        // the number was this process's all along
+        match self.is_alive() {
+            true => Ok(Place::parse(&octets)?),
+            false => Err(GONE),
+        }
+    }
+
     fn executable(&self, with_hash: bool) -> Result<Executable, Refusal> {
         let link = self.link();
         let cannot = |_| Refusal::Process("what it runs cannot be read");
@@ -187,6 +227,7 @@ fn hash(file: File) -> Result<[u8; 32], Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::peer::Unit;
     use std::process::{Command, Stdio};
 
     /// The number of a process that has ended now is another's, here ours.
@@ -206,6 +247,23 @@ mod tests {
         assert_eq!(reused.executable(false), Err(GONE));
         assert_eq!(reused.check(), Err(GONE));
         assert_eq!(own.check(), Ok(()));
+    }
+
+    /// As anywhere else where processes' places are asked for, the test has to run in the host's cgroup namespace.
+    #[test]
+    fn a_process_that_was_moved_meanwhile_is_seen() {
+        let peer = PeerCredentials {
+            uid: 0,
+            gid: 0,
+            process: Process::hold(std::process::id().try_into().unwrap()),
+        };
+        let place = peer.place().unwrap();
+        assert_eq!(peer.is_still_at(&place), Ok(()));
+        let other = Place {
+            unit: Some(Unit::new("another.service").unwrap()),
+            ..place
+        };
+        assert_eq!(peer.is_still_at(&other), Err(CgroupError::Moved.into()));
     }
 
     #[test]

@@ -1,27 +1,40 @@
 //! Which process is whom: pure.
 
-use super::process::{Executable, PeerCredentials};
+use super::{
+    place::{ContainerId, Place, PodUid, Unit},
+    process::{Executable, PeerCredentials},
+};
 use crate::error::Refusal;
 use spiffe::SpiffeId;
-use std::{
-    collections::HashSet,
-    path::{Path, PathBuf},
-};
+use std::{collections::HashSet, fmt, path::PathBuf};
 use thiserror::Error;
 
-/// A process and its identity. The uid is always named; the rest narrows it.
+/// A process and its identity.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// The process's user.
-    pub uid: u32,
+    /// For which processes it is.
+    pub conditions: Conditions,
+    /// Who they are.
+    pub identity: SpiffeId,
+}
+
+/// What a process has to be, all of it. One of the first four is always named; the others narrow it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct Conditions {
+    /// Its user.
+    pub uid: Option<u32>,
+    /// The systemd unit that it is in.
+    pub unit: Option<Unit>,
+    /// The container that it is in.
+    pub container: Option<ContainerId>,
+    /// The Kubernetes pod that its container is of.
+    pub pod: Option<PodUid>,
     /// Its primary group.
     pub gid: Option<u32>,
     /// The file that it runs, as it is called in its own mount namespace.
     pub executable: Option<PathBuf>,
     /// SHA-256 of that file.
     pub sha256: Option<[u8; 32]>,
-    /// Who it is.
-    pub identity: SpiffeId,
 }
 
 /// How many entries a registry has at most.
@@ -33,15 +46,27 @@ pub enum RegistryError {
     /// More than are looked through for each caller.
     #[error("there are {0} registry entries; {MOST_ENTRIES} at most")]
     TooMany(usize),
+    /// For anybody who runs some file, which is what anybody can do.
+    #[error(
+        "the registry entry for '{0}' has to name a uid, unit, container or pod; gid, executable and sha256 only narrow those"
+    )]
+    Anybody(SpiffeId),
     /// Two for the same processes.
-    #[error("two registry entries are for the same processes (uid {0}): one of them never applies")]
-    Twice(u32),
+    #[error("two registry entries are for the same processes ({0}): one of them never applies")]
+    Twice(Box<Conditions>),
     /// Not from the root on.
     #[error("the executable '{}' has to be an absolute path", .0.display())]
     Relative(PathBuf),
     /// Not a workload's.
     #[error("'{0}' is a trust domain's ID, not a workload's")]
     Identity(SpiffeId),
+}
+
+/// What was found out about a process beyond its credentials, as far as an entry asks for it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Seen {
+    pub(super) place: Option<Place>,
+    pub(super) executable: Option<Executable>,
 }
 
 /// What has to be known of a process's executable.
@@ -66,14 +91,9 @@ impl Registry {
         }
         let mut seen = HashSet::new();
         for entry in &entries {
-            if let Some(path) = entry.executable.as_ref().filter(|p| !p.is_absolute()) {
-                return Err(RegistryError::Relative(path.clone()));
-            }
-            if entry.identity.path().is_empty() {
-                return Err(RegistryError::Identity(entry.identity.clone()));
-            }
-            if !seen.insert(entry.processes()) {
-                return Err(RegistryError::Twice(entry.uid));
+            entry.check()?;
+            if !seen.insert(&entry.conditions) {
+                return Err(RegistryError::Twice(Box::new(entry.conditions.clone())));
             }
         }
         drop(seen);
@@ -85,30 +105,34 @@ impl Registry {
         self.0.iter().map(|entry| &entry.identity)
     }
 
-    /// What the entries for these credentials ask for.
-    pub(super) fn wants(&self, peer: &PeerCredentials) -> Wanted {
-        let mut entries = self.0.iter().filter(|entry| entry.is_for(peer));
+    /// Whether an entry that may be for these credentials asks where the process runs.
+    pub(super) fn wants_place(&self, peer: &PeerCredentials) -> bool {
+        let mut conditions = self.0.iter().map(|entry| &entry.conditions);
+        conditions.any(|conditions| conditions.is_for(peer) && conditions.ask_for_place())
+    }
+
+    /// What the entries for these credentials and this place ask for.
+    pub(super) fn wants(&self, peer: &PeerCredentials, place: Option<&Place>) -> Wanted {
+        let conditions = self.0.iter().map(|entry| &entry.conditions);
+        let mut conditions = conditions.filter(|c| c.is_for(peer) && c.is_at(place));
         Wanted {
-            path: entries.clone().any(|entry| entry.executable.is_some()),
-            sha256: entries.any(|entry| entry.sha256.is_some()),
+            path: conditions.clone().any(|c| c.executable.is_some()),
+            sha256: conditions.any(|c| c.sha256.is_some()),
         }
     }
 
-    /// The one entry for a process: of those that match, the one with the most conditions.
+    /// The one entry for a process: of those that match, the one with the most conditions, whichever they are.
     ///
     /// # Errors
-    /// If there is none, or two match that are equally narrow.
-    pub(super) fn find(
-        &self,
-        peer: &PeerCredentials,
-        executable: Option<&Executable>,
-    ) -> Result<&Entry, Refusal> {
+    /// If there is none, or two match that have equally many.
+    pub(super) fn find(&self, peer: &PeerCredentials, seen: &Seen) -> Result<&Entry, Refusal> {
         let matching = || {
-            let for_peer = self.0.iter().filter(|entry| entry.is_for(peer));
-            for_peer.filter(|entry| entry.runs(executable))
+            let entries = self.0.iter();
+            entries.filter(|entry| entry.conditions.are_met(peer, seen))
         };
-        let narrowest = matching().map(Entry::conditions).max();
-        let mut found = matching().filter(|entry| Some(entry.conditions()) == narrowest);
+        let count = |entry: &Entry| entry.conditions.count();
+        let narrowest = matching().map(count).max();
+        let mut found = matching().filter(|entry| Some(count(entry)) == narrowest);
         match (found.next(), found.next()) {
             (Some(entry), None) => Ok(entry),
             (None, _) => Err(Refusal::NoEntry(peer.uid)),
@@ -118,20 +142,72 @@ impl Registry {
 }
 
 impl Entry {
-    /// For which processes it is.
-    fn processes(&self) -> (u32, Option<u32>, Option<&Path>, Option<[u8; 32]>) {
-        let executable = self.executable.as_deref();
-        (self.uid, self.gid, executable, self.sha256)
+    fn check(&self) -> Result<(), RegistryError> {
+        let conditions = &self.conditions;
+        if conditions.uid.is_none() && !conditions.ask_for_place() {
+            return Err(RegistryError::Anybody(self.identity.clone()));
+        }
+        let executable = conditions.executable.as_ref();
+        if let Some(path) = executable.filter(|path| !path.is_absolute()) {
+            return Err(RegistryError::Relative(path.clone()));
+        }
+        match self.identity.path() {
+            "" => Err(RegistryError::Identity(self.identity.clone())),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Conditions {
+    /// This user, and nothing else yet.
+    #[must_use]
+    pub fn of_uid(uid: u32) -> Self {
+        Self {
+            uid: Some(uid),
+            ..Self::default()
+        }
     }
 
-    fn conditions(&self) -> usize {
-        usize::from(self.gid.is_some())
-            + usize::from(self.executable.is_some())
-            + usize::from(self.sha256.is_some())
+    fn ask_for_place(&self) -> bool {
+        self.unit.is_some() || self.container.is_some() || self.pod.is_some()
+    }
+
+    fn count(&self) -> usize {
+        let Self {
+            uid,
+            unit,
+            container,
+            pod,
+            gid,
+            executable,
+            sha256,
+        } = self;
+        let numbers = [uid.is_some(), gid.is_some()];
+        let places = [unit.is_some(), container.is_some(), pod.is_some()];
+        let files = [executable.is_some(), sha256.is_some()];
+        let all = numbers.iter().chain(&places).chain(&files);
+        all.filter(|named| **named).count()
+    }
+
+    fn are_met(&self, peer: &PeerCredentials, seen: &Seen) -> bool {
+        let executable = seen.executable.as_ref();
+        self.is_for(peer) && self.is_at(seen.place.as_ref()) && self.runs(executable)
     }
 
     fn is_for(&self, peer: &PeerCredentials) -> bool {
-        self.uid == peer.uid && self.gid.is_none_or(|gid| gid == peer.gid)
+        self.uid.is_none_or(|uid| uid == peer.uid) && self.gid.is_none_or(|gid| gid == peer.gid)
+    }
+
+    /// What is wanted and not known does not match.
+    fn is_at(&self, found: Option<&Place>) -> bool {
+        let unit = found.and_then(|found| found.unit.as_ref());
+        let container = found.and_then(|found| found.container);
+        let pod = found.and_then(|found| found.pod);
+        self.unit.as_ref().is_none_or(|wanted| unit == Some(wanted))
+            && self
+                .container
+                .is_none_or(|wanted| container == Some(wanted))
+            && self.pod.is_none_or(|wanted| pod == Some(wanted))
     }
 
     /// What is wanted and not known does not match.
@@ -144,109 +220,24 @@ impl Entry {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn entry(uid: u32, gid: Option<u32>, path: Option<&str>, sha: Option<u8>, id: &str) -> Entry {
-        Entry {
-            uid,
-            gid,
-            executable: path.map(PathBuf::from),
-            sha256: sha.map(|octet| [octet; 32]),
-            identity: SpiffeId::new(format!("spiffe://example.org/{id}")).unwrap(),
-        }
-    }
-
-    fn peer(uid: u32, gid: u32) -> PeerCredentials {
-        PeerCredentials {
-            uid,
-            gid,
-            process: None,
-        }
-    }
-
-    fn runs(path: &str, sha: Option<u8>) -> Executable {
-        Executable {
-            path: path.into(),
-            sha256: sha.map(|octet| [octet; 32]),
-        }
-    }
-
-    #[test]
-    fn the_narrowest_entry_is_taken() {
-        let registry = Registry::new(vec![
-            entry(1, None, None, None, "any"),
-            entry(1, Some(5), None, None, "group"),
-            entry(1, Some(5), Some("/bin/a"), None, "a"),
-            entry(1, Some(5), Some("/bin/a"), Some(9), "this-a"),
-            entry(2, None, Some("/bin/a"), None, "other"),
-        ])
-        .unwrap();
-        for (peer, executable, expected) in [
-            (peer(1, 4), None, Ok("/any")),
-            (peer(1, 5), None, Ok("/group")),
-            (peer(1, 5), Some(runs("/bin/b", Some(9))), Ok("/group")),
-            (peer(1, 5), Some(runs("/bin/a", Some(8))), Ok("/a")),
-            (peer(1, 5), Some(runs("/bin/a", Some(9))), Ok("/this-a")),
-            (peer(2, 5), Some(runs("/bin/a", None)), Ok("/other")),
-            (
-                peer(2, 5),
-                Some(runs("/bin/b", None)),
-                Err(Refusal::NoEntry(2)),
-            ),
-            (peer(2, 5), None, Err(Refusal::NoEntry(2))),
-            (peer(0, 0), None, Err(Refusal::NoEntry(0))),
-        ] {
-            let found = registry.find(&peer, executable.as_ref());
-            let found = found.map(|entry| entry.identity.path());
-            assert_eq!(found, expected, "{peer:?} {executable:?}");
-        }
-    }
-
-    #[test]
-    fn two_that_are_equally_narrow_are_refused() {
-        let entries = vec![
-            entry(1, Some(5), None, None, "group"),
-            entry(1, None, Some("/bin/a"), None, "a"),
+/// `uid=1 unit=nginx.service …`
+impl fmt::Display for Conditions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let named = [
+            self.uid.map(|uid| format!("uid={uid}")),
+            self.unit.as_ref().map(|unit| format!("unit={unit}")),
+            self.container.map(|id| format!("container={id}")),
+            self.pod.map(|uid| format!("pod={uid}")),
+            self.gid.map(|gid| format!("gid={gid}")),
+            self.executable
+                .as_ref()
+                .map(|path| format!("executable={}", path.display())),
+            self.sha256.map(|_| "sha256".to_owned()),
         ];
-        let registry = Registry::new(entries).unwrap();
-        let both = registry.find(&peer(1, 5), Some(&runs("/bin/a", None)));
-        assert_eq!(both, Err(Refusal::AmbiguousEntry(1)));
-        assert!(
-            registry
-                .find(&peer(1, 4), Some(&runs("/bin/a", None)))
-                .is_ok()
-        );
-    }
-
-    #[test]
-    fn only_what_is_asked_for_is_looked_at() {
-        let registry = Registry::new(vec![
-            entry(1, Some(5), Some("/bin/a"), None, "a"),
-            entry(2, None, None, Some(1), "b"),
-        ])
-        .unwrap();
-        let wants = |uid, gid| registry.wants(&peer(uid, gid));
-        let wanted = |path, sha256| Wanted { path, sha256 };
-        assert_eq!(wants(1, 5), wanted(true, false));
-        assert_eq!(wants(1, 6), wanted(false, false));
-        assert_eq!(wants(2, 0), wanted(false, true));
-        assert_eq!(wants(3, 0), wanted(false, false));
-    }
-
-    #[test]
-    fn bad_entries_are_refused() {
-        let bad = |entries| Registry::new(entries).unwrap_err();
-        let same = vec![
-            entry(1, None, None, None, "a"),
-            entry(1, None, None, None, "b"),
-        ];
-        assert_eq!(bad(same), RegistryError::Twice(1));
-        let relative = vec![entry(1, None, Some("bin/a"), None, "a")];
-        assert_eq!(bad(relative), RegistryError::Relative("bin/a".into()));
-        let mut domain = entry(1, None, None, None, "a");
-        domain.identity = SpiffeId::new("spiffe://example.org").unwrap();
-        assert!(matches!(bad(vec![domain]), RegistryError::Identity(_)));
+        f.write_str(&named.into_iter().flatten().collect::<Vec<_>>().join(" "))
     }
 }
+
+#[cfg(test)]
+#[path = "registry_tests.rs"]
+mod tests;

@@ -15,6 +15,7 @@ mod jwks;
 mod jwt;
 mod kubernetes;
 mod peer;
+mod place;
 mod server;
 mod svid;
 mod tokens;

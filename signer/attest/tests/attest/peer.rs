@@ -3,7 +3,7 @@
 use crate::{now, refusal};
 use credence_attest::{
     AttestError, Attestor as _, Evidence, ProofKind, Refusal,
-    peer::{Entry, PeerAttestor, PeerCredentials, Registry},
+    peer::{Conditions, Entry, PeerAttestor, PeerCredentials, Registry},
 };
 use sha2::{Digest as _, Sha256};
 use spiffe::SpiffeId;
@@ -17,21 +17,15 @@ use tokio::{
     net::{UnixListener, UnixStream},
 };
 
-fn entry(uid: u32) -> Entry {
-    Entry {
-        uid,
-        gid: None,
-        executable: None,
-        sha256: None,
+pub(crate) fn attestor(conditions: Conditions) -> PeerAttestor {
+    let entry = Entry {
+        conditions,
         identity: SpiffeId::new("spiffe://example.org/web").unwrap(),
-    }
-}
-
-fn attestor(entry: Entry) -> PeerAttestor {
+    };
     PeerAttestor::new("local".into(), Registry::new(vec![entry]).unwrap())
 }
 
-fn from(peer: PeerCredentials) -> Evidence {
+pub(crate) fn from(peer: PeerCredentials) -> Evidence {
     Evidence {
         peer: Some(peer),
         ..Evidence::default()
@@ -59,7 +53,7 @@ async fn a_uid_is_an_identity() {
     let peer = ourselves();
     assert_eq!(number(&peer), std::process::id());
     let uid = peer.uid;
-    let found = attestor(entry(uid))
+    let found = attestor(Conditions::of_uid(uid))
         .attest(&from(peer), now())
         .await
         .unwrap();
@@ -72,9 +66,14 @@ async fn a_uid_is_an_identity() {
             .unwrap()
             .starts_with(&format!("uid={uid} gid="))
     );
-    let other = refusal(&attestor(entry(uid + 1)), &from(ourselves()), now()).await;
+    let other = refusal(
+        &attestor(Conditions::of_uid(uid + 1)),
+        &from(ourselves()),
+        now(),
+    )
+    .await;
     assert_eq!(other, Refusal::NoEntry(uid));
-    let nobody = attestor(entry(uid))
+    let nobody = attestor(Conditions::of_uid(uid))
         .attest(&Evidence::default(), now())
         .await;
     assert_eq!(nobody, Err(AttestError::NoEvidence));
@@ -84,11 +83,11 @@ async fn a_uid_is_an_identity() {
 async fn group_executable_and_hash_narrow_it() {
     let (path, sha256) = our_executable();
     let peer = ourselves();
-    let narrow = Entry {
+    let narrow = Conditions {
         gid: Some(peer.gid),
         executable: Some(path),
         sha256: Some(sha256),
-        ..entry(peer.uid)
+        ..Conditions::of_uid(peer.uid)
     };
     let found = attestor(narrow.clone())
         .attest(&from(ourselves()), now())
@@ -96,15 +95,15 @@ async fn group_executable_and_hash_narrow_it() {
         .unwrap();
     assert_eq!(found.proof.fingerprint, Some(sha256));
     for other in [
-        Entry {
+        Conditions {
             gid: Some(peer.gid + 1),
             ..narrow.clone()
         },
-        Entry {
+        Conditions {
             executable: Some("/bin/false".into()),
             ..narrow.clone()
         },
-        Entry {
+        Conditions {
             sha256: Some([0; 32]),
             ..narrow
         },
@@ -116,9 +115,9 @@ async fn group_executable_and_hash_narrow_it() {
 
 /// A process that connects, and then does what it is told: `exec` something else, leave its connection to a child with
 /// `fork`, or end.
-struct Connected {
-    child: Child,
-    peer: PeerCredentials,
+pub(crate) struct Connected {
+    pub(crate) child: Child,
+    pub(crate) peer: PeerCredentials,
     stream: UnixStream,
 }
 
@@ -131,7 +130,7 @@ impl Connected {
     }
 }
 
-async fn connect(folder: &Path) -> Connected {
+pub(crate) async fn connect(folder: &Path) -> Connected {
     let path = folder.join("socket");
     let listener = UnixListener::bind(&path).unwrap();
     const SCRIPT: &str = "import os,socket,sys
@@ -167,9 +166,9 @@ async fn a_process_that_has_ended_is_nobody() {
     } = connect(folder.path()).await;
     assert_eq!(number(&peer), child.id());
     let running = std::fs::read_link(format!("/proc/{}/exe", child.id())).unwrap();
-    let narrow = Entry {
+    let narrow = Conditions {
         executable: Some(running),
-        ..entry(peer.uid)
+        ..Conditions::of_uid(peer.uid)
     };
     let attestor = attestor(narrow);
     assert!(attestor.attest(&from(peer.clone()), now()).await.is_ok());
@@ -185,8 +184,8 @@ async fn a_process_that_cannot_be_held_is_nobody() {
     let mut peer = ourselves();
     peer.process = None;
     let (path, _) = our_executable();
-    let broad = entry(peer.uid);
-    let narrow = Entry {
+    let broad = Conditions::of_uid(peer.uid);
+    let narrow = Conditions {
         executable: Some(path),
         ..broad.clone()
     };
@@ -201,7 +200,10 @@ async fn a_process_that_cannot_be_held_is_nobody() {
 async fn a_process_that_runs_something_else_by_now_is_nobody() {
     let folder = tempfile::tempdir().unwrap();
     let mut connected = connect(folder.path()).await;
-    let (attestor, peer) = (attestor(entry(connected.peer.uid)), connected.peer.clone());
+    let (attestor, peer) = (
+        attestor(Conditions::of_uid(connected.peer.uid)),
+        connected.peer.clone(),
+    );
     let found = attestor.attest(&from(peer.clone()), now()).await.unwrap();
     let subject = found.proof.subject.unwrap();
     assert!(
@@ -233,7 +235,7 @@ async fn a_process_that_left_its_connection_to_a_child_is_nobody() {
     connected.stream.read_exact(&mut [0]).await.unwrap();
     assert!(connected.child.wait().unwrap().success());
     let peer = connected.peer.clone();
-    let why = refusal(&attestor(entry(peer.uid)), &from(peer), now()).await;
+    let why = refusal(&attestor(Conditions::of_uid(peer.uid)), &from(peer), now()).await;
     assert!(why.to_string().contains("gone"), "{why}");
 }
 

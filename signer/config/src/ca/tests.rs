@@ -151,7 +151,7 @@ fn what_is_wrong_with_a_unix_socket_is_told() {
             "registry = \"f\"\nentries = [",
             "attestors.hosts: name a registry",
         ),
-        ("uid = 1, ", "", "missing field `uid`"),
+        ("uid = 1, ", "", "has to name a uid, unit"),
         ("spiffe:", "https:", "attestors.hosts: entries[0].identity"),
     ] {
         let refused = with(&UNIX.replace(was, is)).expect_err(is);
