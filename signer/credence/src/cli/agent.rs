@@ -45,7 +45,8 @@ The configuration file is TOML; relative paths are relative to its folder:
   socket = \"agent.sock\"
   # registry = \"callers.toml\"    # [[entries]] as here, in a file that is read again when it changes
   [[shared.entries]]
-  uid = 1001
+  uid = 1001                     # or unit, container, pod: at least one of them; the others narrow it
+  # unit = \"backend.service\"
   # gid = 1001
   # executable = \"/usr/bin/backend\"
   # sha256 = \"...\"               # of the executable, 64 hexadecimal digits

@@ -63,7 +63,8 @@ The configuration file is TOML; relative paths are relative to its folder:
   kind = \"peer\"                  # processes on this host, by the kernel's word; for [unix] alone
   # registry = \"hosts.toml\"      # [[entries]] as here, in a file that is read again when it changes
   [[attestors.hosts.entries]]
-  uid = 1000                     # always; the others narrow it
+  uid = 1000                     # or unit, container, pod: at least one of them; the others narrow it
+  # unit = \"web.service\"
   # gid = 1000
   # executable = \"/usr/bin/web\"
   # sha256 = \"...\"               # of the executable, 64 hexadecimal digits
