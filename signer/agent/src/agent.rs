@@ -16,6 +16,7 @@ use crate::desk::ended;
 use crate::keeper::Keeper;
 use crate::plan::{Identity, Limits, Plan, Workload};
 use crate::post::{Means, Post};
+use crate::report::Reports;
 use crate::sds::Catalogues;
 use crate::shelf::Shelf;
 use crate::socket::SocketError;
@@ -57,6 +58,7 @@ pub struct Agent {
     clock: Arc<dyn Clock>,
     shelf: Shelf,
     means: Means,
+    reports: Arc<Reports>,
 }
 
 impl Agent {
@@ -98,7 +100,9 @@ impl Agent {
             validation: plan.validation,
             limits: plan.limits,
         };
+        let ids = plan.identities.iter().map(|identity| &identity.id);
         Ok(Self {
+            reports: Reports::of(ids),
             identities: plan.identities,
             posts,
             upstream,
@@ -120,6 +124,12 @@ impl Agent {
         Arc::clone(&self.means.standings)
     }
 
+    /// How identities are doing, also while the agent runs.
+    #[must_use]
+    pub fn reports(&self) -> Arc<Reports> {
+        Arc::clone(&self.reports)
+    }
+
     /// Fetches, renews and serves until `shutdown` resolves; then ends the streams and removes the sockets.
     ///
     /// # Errors
@@ -135,7 +145,8 @@ impl Agent {
         let anchors = Anchors::new(self.shelf, self.upstream);
         for Identity { id, dns_names } in self.identities {
             let clock = Arc::clone(&self.clock);
-            let keeper = Keeper::new((id, dns_names), anchors.clone(), clock);
+            let reports = Arc::clone(&self.reports);
+            let keeper = Keeper::new((id, dns_names), anchors.clone(), clock, reports);
             tasks.spawn(until(stopped.clone(), keeper.run()));
         }
         for post in self.posts {

@@ -62,9 +62,9 @@ impl Gate {
 
     /// Accepts connections and passes on those that may come in, until nobody takes them.
     pub(crate) async fn run(
-        self,
-        listener: UnixListener,
-        admitted: mpsc::Sender<io::Result<Admitted>>,
+        &self,
+        listener: &UnixListener,
+        admitted: &mpsc::Sender<io::Result<Admitted>>,
     ) {
         while let Ok(room) = admitted.reserve().await {
             match listener

@@ -12,6 +12,7 @@ use tokio::time::{sleep, timeout};
 use crate::bundle::{Anchors, Heard, Hearer, Mark, Source};
 use crate::clock::Clock;
 use crate::key::{KeyError, WorkloadKey};
+use crate::report::{self, CertificateReport, Phase, Reports};
 use crate::rotation::{Action, Draw, Event, Lead, Proof, Rotation, Setback, State};
 use crate::shelf::Bundle;
 use crate::svid::{Rejection, Svid, leads};
@@ -54,6 +55,7 @@ pub(crate) struct Keeper {
     dns_names: Arc<[String]>,
     anchors: Anchors,
     clock: Arc<dyn Clock>,
+    reports: Arc<Reports>,
     rotation: Rotation,
     attempt: Option<Attempt>,
     /// The serial number of the last certificate that was published.
@@ -68,6 +70,7 @@ impl Keeper {
         (id, dns_names): (SpiffeId, Vec<String>),
         anchors: Anchors,
         clock: Arc<dyn Clock>,
+        reports: Arc<Reports>,
     ) -> Self {
         let renewals = anchors.upstream().renewals();
         let rotation = Rotation::new(Draw::of(&id), renewals, clock.now());
@@ -76,6 +79,7 @@ impl Keeper {
             dns_names: dns_names.into(),
             anchors,
             clock,
+            reports,
             rotation,
             attempt: None,
             serial: None,
@@ -101,6 +105,7 @@ impl Keeper {
                 () = &mut following, if follows => follows = false,
                 () = sleep(idle) => self.on_tick(),
             }
+            self.note_state();
         }
     }
 
@@ -202,7 +207,8 @@ impl Keeper {
 
     /// The roots first: nobody gets a certificate whose peers' roots are not there.
     fn publish(&mut self, svid: Svid, since: Mark) {
-        let (serial, not_after) = (svid.serial.clone(), svid.not_after);
+        let (serial, not_before, not_after) =
+            (svid.serial.clone(), svid.not_before, svid.not_after);
         let bundle = Bundle {
             roots: svid.bundle.clone(),
             ..Bundle::default()
@@ -217,6 +223,16 @@ impl Keeper {
         let held = Held::new(svid.chain.clone(), svid.key.to_der());
         self.anchors.shelf().put_svid(&self.id, svid);
         self.held.send_replace(Some(held));
+        self.reports.note(&self.id, |report| {
+            report.received += 1;
+            report.last_error = None;
+            report.certificate = Some(CertificateReport {
+                serial: serial.clone(),
+                received: self.clock.now(),
+                not_before,
+                not_after,
+            });
+        });
         let old_serial = self.serial.replace(serial.clone());
         tracing::info!(
             identity = %self.id,
@@ -239,7 +255,24 @@ impl Keeper {
         );
     }
 
+    fn note_state(&self) {
+        let (phase, next) = (
+            Phase::of(self.rotation.state()),
+            self.rotation.next_request(),
+        );
+        self.reports.note(&self.id, |report| {
+            (report.phase, report.next_request) = (phase, next);
+        });
+    }
+
     fn report(&self, reason: &Failure) {
+        self.reports.note(&self.id, |report| {
+            report.failures += 1;
+            report.last_error = Some(report::Setback {
+                at: self.clock.now(),
+                reason: reason.to_string(),
+            });
+        });
         tracing::warn!(
             identity = %self.id,
             serial = self.serial.as_deref().unwrap_or("none"),

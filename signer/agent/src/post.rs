@@ -1,12 +1,14 @@
 //! A socket, and what is served on it.
 
+use std::io;
+use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::UnixListener;
 use tokio::sync::{mpsc, watch};
-use tokio::time::timeout;
+use tokio::time::{interval, timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Server;
 
@@ -14,17 +16,19 @@ use crate::agent::{AgentError, Cause};
 use crate::board::Boards;
 use crate::callers::Callers;
 use crate::desk::{Desk, ended};
-use crate::gate::Gate;
+use crate::gate::{Admitted, Gate};
 use crate::plan::{Access, Limits, Socket};
 use crate::quota::Quota;
 use crate::routes::Routes;
 use crate::sds::{Catalogues, Sds, SdsServer, Validation};
-use crate::socket::{BoundSocket, SocketError};
+use crate::socket::{BoundSocket, SocketError, SocketFile};
 use crate::standing::Standings;
 use crate::workload::{Packages, SpiffeWorkloadApiServer, WorkloadApi};
 
 /// How long open connections get to end by themselves at shutdown.
 const GRACE: Duration = Duration::from_secs(2);
+/// How often it is looked at whether the socket's file is there.
+const EACH: Duration = Duration::from_secs(1);
 /// What a peer may send before it is told to go on, in bytes: requests are small, but for an Envoy's first one.
 const WINDOW: u32 = 64 << 10;
 /// The longest headers of a request, in bytes.
@@ -43,17 +47,78 @@ pub(crate) struct Means {
 /// A socket that is bound, and what its callers may have.
 pub(crate) struct Post {
     socket: BoundSocket,
+    place: Place,
     callers: Arc<dyn Callers>,
+}
+
+/// Where a socket is, and who can connect.
+struct Place {
+    path: PathBuf,
+    access: Access,
+}
+
+impl Place {
+    fn bind(&self) -> Result<BoundSocket, SocketError> {
+        match self.access {
+            Access::Uid(uid) => BoundSocket::bind(&self.path, uid),
+            Access::Everyone => BoundSocket::bind_for_all(&self.path),
+        }
+    }
+
+    /// Lets in who connects, for ever. A socket whose file somebody has removed is made anew: those who are connected stay, and others
+    /// could not come any more. The file goes when this is dropped.
+    async fn keep(
+        &self,
+        gate: &Gate,
+        bound: BoundSocket,
+        admitted: &mpsc::Sender<io::Result<Admitted>>,
+    ) -> io::Result<()> {
+        let mut bound = bound;
+        loop {
+            let (listener, file) = bound.into_parts();
+            let listener = UnixListener::from_std(listener)?;
+            tokio::select! {
+                () = gate.run(&listener, admitted) => return Ok(()),
+                made = self.made_anew(&file) => bound = made,
+            }
+        }
+    }
+
+    /// Resolves once the file was gone and a new one is there. What is in the way is told once.
+    async fn made_anew(&self, file: &SocketFile) -> BoundSocket {
+        let (mut looks, mut told) = (interval(EACH), None);
+        loop {
+            looks.tick().await;
+            if file.is_there() {
+                continue;
+            }
+            let socket = self.path.display();
+            match self.bind() {
+                Ok(bound) => {
+                    tracing::warn!(%socket, "the socket's file was gone, and is made anew");
+                    return bound;
+                }
+                Err(reason) => {
+                    let reason = reason.to_string();
+                    if told.as_ref() != Some(&reason) {
+                        tracing::error!(%socket, reason, "the socket's file is gone, and cannot be made anew yet");
+                    }
+                    told = Some(reason);
+                }
+            }
+        }
+    }
 }
 
 impl Post {
     pub(crate) fn bind(socket: Socket) -> Result<Self, SocketError> {
-        let bound = match socket.access {
-            Access::Uid(uid) => BoundSocket::bind(&socket.path, uid),
-            Access::Everyone => BoundSocket::bind_for_all(&socket.path),
+        let place = Place {
+            path: socket.path,
+            access: socket.access,
         };
         Ok(Self {
-            socket: bound?,
+            socket: place.bind()?,
+            place,
             callers: socket.callers,
         })
     }
@@ -73,8 +138,6 @@ impl Post {
     /// are not waited for.
     async fn serve(self, means: Means, stopped: watch::Receiver<()>) -> Result<(), Cause> {
         let name = self.socket.path().display().to_string();
-        let (listener, file) = self.socket.into_parts();
-        let listener = UnixListener::from_std(listener)?;
         let (admitted, connections) = mpsc::channel(1);
         let limits = means.limits;
         let places = Quota::new(limits.connections, limits.connections_per_uid);
@@ -87,10 +150,10 @@ impl Post {
         ));
         let served = tokio::select! {
             served = &mut server => Some(served),
-            () = gate.run(listener, admitted) => None,
+            kept = self.place.keep(&gate, self.socket, &admitted) => kept.map(|()| None)?,
             () = ended(stopped) => None,
         };
-        drop(file);
+        drop(admitted);
         match served {
             Some(served) => Ok(served?),
             None => Ok(timeout(GRACE, server).await.unwrap_or(Ok(()))?),

@@ -111,6 +111,12 @@ impl Shelf {
         self.change(|held| held.bundles.remove(domain).is_some());
     }
 
+    /// The bundles that are served now.
+    #[must_use]
+    pub fn bundles(&self) -> BTreeMap<TrustDomain, Arc<Bundle>> {
+        self.0.borrow().bundles.clone()
+    }
+
     fn change(&self, change: impl FnOnce(&mut Holdings) -> bool) {
         self.0.send_if_modified(|held| change(Arc::make_mut(held)));
     }

@@ -148,6 +148,11 @@ impl Identity {
 }
 
 impl SocketFile {
+    /// Whether it is there still: nobody can connect any more where it is gone, or another file has its name.
+    pub(crate) fn is_there(&self) -> bool {
+        fs::symlink_metadata(&self.path).is_ok_and(|found| Identity::of(&found) == self.made)
+    }
+
     /// Remembers the file at `path`, which was bound just now, and makes sure that it is as private as it should be.
     fn made_at(path: &Path) -> Result<Self, SocketError> {
         let metadata =

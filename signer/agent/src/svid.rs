@@ -64,6 +64,7 @@ pub(crate) struct Svid {
     pub(crate) key: WorkloadKey,
     /// The leaf's serial number in hexadecimal.
     pub(crate) serial: String,
+    pub(crate) not_before: SystemTime,
     pub(crate) not_after: SystemTime,
 }
 
@@ -80,7 +81,7 @@ impl Svid {
         id: &SpiffeId,
         now: SystemTime,
     ) -> Result<Self, Rejection> {
-        let (serial, not_after) = {
+        let (serial, not_before, not_after) = {
             let chain = parse("chain", &issued.chain, MOST_IN_CHAIN)?;
             let roots = parse_bundle(&issued.bundle)?;
             let leaf = first(&chain)?;
@@ -89,6 +90,7 @@ impl Svid {
             check_links(&chain, &roots)?;
             (
                 hex(leaf.raw_serial()),
+                system_time(leaf.validity().not_before),
                 system_time(leaf.validity().not_after),
             )
         };
@@ -98,6 +100,7 @@ impl Svid {
             bundle: issued.bundle,
             key,
             serial,
+            not_before,
             not_after,
         })
     }

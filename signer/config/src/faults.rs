@@ -8,6 +8,12 @@ use std::fmt;
 pub struct Faults(pub(crate) Vec<String>);
 
 impl Faults {
+    /// These, if there are any.
+    #[must_use]
+    pub fn of(faults: Vec<String>) -> Option<Self> {
+        (!faults.is_empty()).then_some(Self(faults))
+    }
+
     /// Each of them.
     #[must_use]
     pub fn all(&self) -> &[String] {

@@ -3,6 +3,7 @@
 //! Nothing is opened here and nothing is run: paths are names, and what limits are for is known to whoever gets them. So all of
 //! it can be fuzzed.
 
+pub mod agent;
 pub mod ca;
 pub mod custody;
 pub mod dev;

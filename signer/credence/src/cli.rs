@@ -1,5 +1,6 @@
 //! What can be typed.
 
+mod agent;
 mod ca;
 mod log;
 mod policy;
@@ -8,6 +9,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::{ffi::OsString, path::PathBuf};
 
 #[cfg(test)]
+pub(crate) use agent::run_example as agent_run_example;
+pub(crate) use agent::{AgentCommand, AgentRunArguments, AgentStatusArguments};
 #[cfg(test)]
 pub(crate) use ca::run_example as ca_run_example;
 pub(crate) use ca::{
@@ -33,7 +36,7 @@ Exit codes:
   5  a socket cannot be had: in use, or its folder is not there
   6  a policy decides otherwise than `credence policy test` expects
   7  `credence ca expiry`: something needs attention; `credence ca force`: it would break something
-  8  no CA answers on the administration socket, or it refused the order
+  8  no CA answers on the administration socket, or it refused the order; no agent on its status socket
   9  a ledger is not what was written; the first fault is named";
 
 /// SPIFFE workload identity for Envoy.
@@ -79,6 +82,9 @@ pub(crate) enum LogFormat {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Run an agent beside workloads, and see how it is doing.
+    #[command(subcommand)]
+    Agent(AgentCommand),
     /// Run a CA on the network, and look after it.
     #[command(subcommand)]
     Ca(CaCommand),

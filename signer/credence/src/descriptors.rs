@@ -1,6 +1,7 @@
 //! File descriptors: as many as the limits take, or limits that fit in what there is.
 
 use crate::failure::Failure;
+use credence_agent::Limits as AgentLimits;
 use credence_service::plan::Limits;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing::{info, warn};
@@ -10,6 +11,8 @@ use tracing::{info, warn};
 const RESERVE: usize = 160;
 /// With fewer connections than this a CA is none.
 const LEAST_CONNECTIONS: usize = 64;
+/// A connection to a Unix socket has its own descriptor, and one that holds the process at its other end.
+const OF_A_LOCAL_CONNECTION: usize = 2;
 /// Of what there is, one part in so many is for each HTTP listener, where there is too little.
 const PART_OF_HTTP: usize = 16;
 
@@ -41,6 +44,24 @@ pub(crate) fn fit(limits: &mut Limits, http_listeners: usize) -> Result<(), Fail
     limits.connections.connections = connections;
     limits.http.connections = http;
     Ok(())
+}
+
+/// The same for an agent: each of its sockets takes no more connections than there are descriptors for. Where its sockets take more
+/// together, those that are too many wait in the kernel.
+pub(crate) fn fit_agent(limits: &mut AgentLimits, sockets: usize) {
+    let of_one = limits.connections.saturating_mul(OF_A_LOCAL_CONNECTION);
+    let wanted = of_one.saturating_mul(sockets).saturating_add(RESERVE);
+    let there = raised(wanted);
+    let most = there.saturating_sub(RESERVE) / OF_A_LOCAL_CONNECTION;
+    if most < limits.connections {
+        warn!(
+            there,
+            connections = most,
+            "fewer files may be open than a socket's limit takes: raise the hard limit (LimitNOFILE= in systemd, --ulimit nofile= in \
+             containers, ulimit -Hn), or lower limits.connections"
+        );
+        limits.connections = most.max(1);
+    }
 }
 
 /// What may be open after the soft limit was raised, if that was needed.

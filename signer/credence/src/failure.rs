@@ -1,8 +1,9 @@
 //! How the program ends when it cannot go on: one message, one exit code.
 
 use crate::{policy::Faulty, sentry::SentryError};
-use credence_agent::AgentError;
+use credence_agent::{AgentError, ViewError};
 use credence_config::Faults;
+use credence_delivery::outputs::SharedFolder;
 #[cfg(feature = "pkcs11")]
 use credence_host::custody::pkcs11::Pkcs11Error;
 use credence_host::{
@@ -20,8 +21,10 @@ use credence_service::{
     requests::RequestError,
     server::StartError,
 };
-use std::{error::Error, io, path::PathBuf, process::ExitCode};
+use credence_upstream::NotAName;
+use std::{error::Error, io, net::SocketAddr, path::PathBuf, process::ExitCode};
 use thiserror::Error;
+use tokio::task::JoinError;
 
 /// Why the program ends.
 #[derive(Debug, Error)]
@@ -76,6 +79,18 @@ pub(crate) enum Failure {
     NoPkcs11,
     #[error(transparent)]
     Agent(#[from] AgentError),
+    #[error("identities: {0}")]
+    View(#[from] ViewError),
+    #[error("ca.name: {0}")]
+    CaName(#[from] NotAName),
+    #[error("{}: no agent answers there: is `credence agent run` running, and is this its status socket?", .0.display())]
+    NoAgent(PathBuf, #[source] io::Error),
+    #[error(transparent)]
+    SharedFolder(#[from] SharedFolder),
+    #[error("a task of the agent failed")]
+    Task(#[from] JoinError),
+    #[error("monitor: {0} cannot be listened on")]
+    Monitor(SocketAddr, #[source] io::Error),
     #[error(transparent)]
     Ca(#[from] StartError),
     #[error(transparent)]
@@ -117,7 +132,10 @@ impl Failure {
             | Self::Policy(..)
             | Self::PolicyTold(..)
             | Self::Cases(..)
-            | Self::Import(_) => 3,
+            | Self::Import(_)
+            | Self::View(_)
+            | Self::CaName(_)
+            | Self::SharedFolder(_) => 3,
             Self::State(_)
             | Self::Secret(_)
             | Self::Ledger(_)
@@ -143,10 +161,11 @@ impl Failure {
                 | StartError::Chain(_),
             ) => 4,
             Self::Ca(StartError::Bind { .. } | StartError::Loopback(_)) | Self::AdminSocket(_) => 5,
+            Self::Monitor(..) => 5,
             Self::NotAsExpected { .. } => 6,
             Self::Backup(_) | Self::Request(_) => 4,
             Self::NotForced | Self::Due(_) => 7,
-            Self::Admin(_) | Self::Unexpected(_) => 8,
+            Self::Admin(_) | Self::Unexpected(_) | Self::NoAgent(..) => 8,
             Self::Attestor(_) => 3,
             Self::Sentry(why) => why.exit_code(),
             Self::Ca(_) => 1,
@@ -155,6 +174,7 @@ impl Failure {
             | Self::BadInput(..)
             | Self::NotOnRecord(..)
             | Self::Founding(_)
+            | Self::Task(_)
             | Self::Module(_)
             | Self::Agent(_)
             | Self::Start(..)

@@ -3,6 +3,7 @@
 //! This is the edge: configuration, commands, sockets and the only clock. What is decided is
 //! decided in the crates below it.
 
+mod agent;
 mod ca;
 mod cli;
 mod clock;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command {
+        Command::Agent(command) => agent::run(&command, &cli.log),
         Command::Ca(command) => ca::run(&command, &cli.log),
         Command::Revoke(arguments) => ca::revoke(&arguments),
         Command::Token(TokenCommand::Create(arguments)) => ca::token(&arguments),

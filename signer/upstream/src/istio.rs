@@ -33,6 +33,8 @@ pub struct IstioTerms {
     pub cluster: Option<String>,
     /// How the CA lets certificates be renewed.
     pub renewals: Renewals,
+    /// Whether the first proof is a node agent's, which asks for its identities by name (`ImpersonatedIdentity`).
+    pub node_agent: bool,
 }
 
 /// A CA behind a line.
@@ -56,36 +58,26 @@ impl IstioCa {
         let proof = self.terms.proofs.of(id)?;
         let token = proof.token()?;
         let token = token.as_ref().map(|token| token.as_str());
-        let answer = self.ask(self.line.plain(), csr, token).await;
+        let wanted = self.terms.node_agent.then_some(id);
+        let request = self.request(&csr, token, wanted)?;
+        let answer = ask(self.line.plain(), request).await;
         if matches!(answer, Ok(_) | Err(UpstreamError::Refused(_))) {
             proof.was_shown(token);
         }
         answer
     }
 
-    async fn ask(
-        &self,
-        channel: Channel,
-        csr: CsrDer,
-        token: Option<&str>,
-    ) -> Result<Issued, UpstreamError> {
-        let request = self.request(&csr, token)?;
-        let mut client =
-            IstioCertificateServiceClient::new(channel).max_decoding_message_size(LONGEST_ANSWER);
-        let answer = client.create_certificate(request).await;
-        read(&answer.map_err(|status| told(&status))?.into_inner())
-    }
-
     fn request(
         &self,
         csr: &CsrDer,
         token: Option<&str>,
+        wanted: Option<&SpiffeId>,
     ) -> Result<Request<IstioCertificateRequest>, UpstreamError> {
         let life = self.terms.life.unwrap_or_default().as_secs();
         let message = IstioCertificateRequest {
             csr: pem::request(csr.as_bytes()).map_err(unusable)?,
             validity_duration: i64::try_from(life).unwrap_or(i64::MAX),
-            metadata: Some(no_signer()),
+            metadata: Some(metadata(wanted)),
         };
         let mut request = Request::new(message);
         let headers = [
@@ -107,14 +99,26 @@ impl IstioCa {
     }
 }
 
-/// `CertSigner` is always there, as istio-agent has it.
-fn no_signer() -> Struct {
-    let nothing = Value {
-        kind: Some(Kind::StringValue(String::new())),
+async fn ask(
+    channel: Channel,
+    request: Request<IstioCertificateRequest>,
+) -> Result<Issued, UpstreamError> {
+    let mut client =
+        IstioCertificateServiceClient::new(channel).max_decoding_message_size(LONGEST_ANSWER);
+    let answer = client.create_certificate(request).await;
+    read(&answer.map_err(|status| told(&status))?.into_inner())
+}
+
+/// `CertSigner` is always there, as istio-agent has it; whom a node agent asks for is a text of its own.
+fn metadata(wanted: Option<&SpiffeId>) -> Struct {
+    let text = |text: String| Value {
+        kind: Some(Kind::StringValue(text)),
     };
-    Struct {
-        fields: BTreeMap::from([("CertSigner".to_owned(), nothing)]),
+    let mut fields = BTreeMap::from([("CertSigner".to_owned(), text(String::new()))]);
+    if let Some(id) = wanted {
+        fields.insert("ImpersonatedIdentity".to_owned(), text(id.to_string()));
     }
+    Struct { fields }
 }
 
 /// The last element is the whole bundle; the leaf is the first.
@@ -141,7 +145,10 @@ impl Upstream for IstioCa {
     }
 
     fn renew<'a>(&'a self, id: &'a SpiffeId, csr: CsrDer, held: Held) -> Issuance<'a> {
-        Box::pin(async move { self.ask(self.line.showing(id, &held), csr, None).await })
+        Box::pin(async move {
+            let request = self.request(&csr, None, None)?;
+            ask(self.line.showing(id, &held), request).await
+        })
     }
 
     fn trusted(&self, roots: &[Vec<u8>]) {

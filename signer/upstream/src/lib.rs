@@ -21,7 +21,7 @@ mod trust;
 pub use credence::{CredenceCa, Following};
 pub use istio::{IstioCa, IstioTerms};
 pub use line::{Address, Line};
-pub use proof::{Proof, Proofs};
+pub use proof::{JoinTokenFile, Proof, Proofs};
 pub use sentry::{Sentry, SentryTerms, Validator};
 pub use tls::{Expected, NotAName};
 pub use trust::{FirstTrust, Trust};

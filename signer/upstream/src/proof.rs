@@ -44,10 +44,7 @@ impl Proof {
     /// A join token in this file.
     #[must_use]
     pub fn join_token(path: PathBuf) -> Self {
-        Self::JoinToken(JoinTokenFile {
-            path,
-            used: Arc::default(),
-        })
+        Self::JoinToken(JoinTokenFile::new(path))
     }
 
     /// The token to be shown now; none where there is none to be shown.
@@ -97,6 +94,15 @@ impl Proofs {
 }
 
 impl JoinTokenFile {
+    /// A file that a token is in, or will be. Nothing is read yet.
+    #[must_use]
+    pub fn new(path: PathBuf) -> Self {
+        Self {
+            path,
+            used: Arc::default(),
+        }
+    }
+
     /// The token, unless it was used up.
     pub(crate) fn token(&self) -> Result<(Zeroizing<String>, JoinToken), UpstreamError> {
         let path = self.path.display();

@@ -22,6 +22,8 @@ pub enum FirstTrust {
     File(PathBuf),
     /// The root whose SHA-256 the join token has. The CA sends it along in its handshake.
     JoinToken(JoinTokenFile),
+    /// Nothing: for a Unix socket, where there is no TLS.
+    None,
 }
 
 /// Why nothing is trusted.
@@ -37,6 +39,8 @@ pub(crate) enum NoTrust {
     Roots { path: PathBuf, why: String },
     #[error("{0}")]
     Token(String),
+    #[error("nothing says which CA is the right one")]
+    Nothing,
 }
 
 /// What a certificate has to lead to.
@@ -139,6 +143,7 @@ impl FirstTrust {
                 let print = Sha256::digest(text.as_bytes()).into();
                 Ok((Anchor::Pin(token.root_pin()), print))
             }
+            Self::None => Err(NoTrust::Nothing),
         }
     }
 }

@@ -10,6 +10,7 @@
     reason = "a test that cannot go on has to fail loudly, and is an edge of its own"
 )]
 
+pub mod agent;
 pub mod api_server;
 pub mod client;
 pub mod daemon;

@@ -51,6 +51,17 @@ pub fn pkilint() -> Result<PathBuf> {
     )
 }
 
+/// A Python with PyPI's spiffe and gRPC.
+///
+/// # Errors
+/// If it is not there.
+pub fn python_with_spiffe() -> Result<PathBuf> {
+    found(
+        workspace()?.join(".tools/spiffe/bin/python"),
+        "run scripts/setup --for-test",
+    )
+}
+
 /// The filter that was built with this crate.
 ///
 /// # Errors
@@ -75,15 +86,20 @@ pub fn credence() -> Result<PathBuf> {
     if let Some(named) = env::var_os("CREDENCE").filter(|value| !value.is_empty()) {
         return found(named.into(), "CREDENCE names it");
     }
+    beside_us("credence", "credence")
+}
+
+/// A program in the folder of the one that asks, or, as that is a test, in the one above.
+fn beside_us(program: &str, package: &str) -> Result<PathBuf> {
     let own = env::current_exe()?;
     own.ancestors()
         .skip(1)
         .take(2)
-        .map(|folder| folder.join("credence"))
+        .map(|folder| folder.join(program))
         .find(|binary| binary.is_file())
         .with_context(|| {
             format!(
-                "there is no credence beside {}: run cargo build -p credence",
+                "there is no {program} beside {}: run cargo build -p {package}",
                 own.display()
             )
         })
@@ -98,26 +114,41 @@ pub fn fresh_credence() -> Result<PathBuf> {
     static BUILT: OnceLock<Result<(), String>> = OnceLock::new();
     if env::var_os("CREDENCE").is_none() {
         BUILT
-            .get_or_init(build_credence)
+            .get_or_init(|| build("credence"))
             .clone()
             .map_err(|error| anyhow!(error))?;
     }
     credence()
 }
 
-fn build_credence() -> Result<(), String> {
+/// For tests: a program of docs/examples/rust of this very source. As with [`fresh_credence`], whoever sets `CREDENCE` has built it.
+///
+/// # Errors
+/// If it does not build.
+pub fn fresh_example(name: &str) -> Result<PathBuf> {
+    static BUILT: OnceLock<Result<(), String>> = OnceLock::new();
+    if env::var_os("CREDENCE").is_none() {
+        BUILT
+            .get_or_init(|| build("credence-example"))
+            .clone()
+            .map_err(|error| anyhow!(error))?;
+    }
+    beside_us(name, "credence-example")
+}
+
+fn build(package: &str) -> Result<(), String> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let root = workspace().map_err(|error| format!("{error:#}"))?;
     let output = Command::new(cargo)
         .current_dir(root)
-        .args(["build", "--locked", "--quiet", "--package", "credence"])
+        .args(["build", "--locked", "--quiet", "--package", package])
         .output()
         .map_err(|error| format!("cargo could not be started: {error}"))?;
     if output.status.success() {
         return Ok(());
     }
     let complaint = String::from_utf8_lossy(&output.stderr);
-    Err(format!("credence does not build:\n{complaint}"))
+    Err(format!("{package} does not build:\n{complaint}"))
 }
 
 fn found(path: PathBuf, advice: &str) -> Result<PathBuf> {

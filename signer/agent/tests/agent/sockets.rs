@@ -13,7 +13,9 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 use rustix::process::{Uid, geteuid};
 
-use crate::harness::{Envoy, MINUTE, Mood, Setup};
+use tokio::time::sleep;
+
+use crate::harness::{Envoy, MINUTE, Mood, SECOND, Setup};
 
 const NOBODY: u32 = 65_534;
 
@@ -307,4 +309,45 @@ fn cannot_give_away(setup: &Setup) {
         "{error:?}"
     );
     assert_eq!(entries(setup), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_socket_whose_file_is_removed_is_made_anew_and_who_is_connected_stays() {
+    let setup = setup();
+    let mut workload = setup.workload("s");
+    workload.uid = None;
+    let agent = setup.start_with(vec![workload]);
+    let path = setup.path("s");
+    let mut connected = Envoy::connect(&path).await;
+    connected.subscribe(&["default"]).await;
+    connected.accept(&["default"]).await;
+    fs::remove_file(&path).unwrap();
+    sleep(2 * SECOND).await;
+    let metadata = fs::symlink_metadata(&path).unwrap();
+    assert_eq!(metadata.mode() & 0o777, 0o600);
+    let mut newcomer = Envoy::connect(&path).await;
+    newcomer.subscribe(&["default"]).await;
+    newcomer.accept(&["default"]).await;
+    sleep(35 * MINUTE).await;
+    connected.accept(&["default"]).await;
+    newcomer.accept(&["default"]).await;
+    agent.stop().await.unwrap();
+    assert!(!path.exists(), "the new file goes with the agent, too");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_socket_that_somebody_else_has_made_is_theirs_until_they_go() {
+    let setup = setup();
+    let _agent = setup.start_with(vec![setup.workload("s")]);
+    let path = setup.path("s");
+    fs::remove_file(&path).unwrap();
+    let theirs = UnixListener::bind(&path).unwrap();
+    let inode = fs::symlink_metadata(&path).unwrap().ino();
+    sleep(10 * SECOND).await;
+    assert_eq!(fs::symlink_metadata(&path).unwrap().ino(), inode);
+    drop(theirs);
+    sleep(2 * SECOND).await;
+    let mut envoy = Envoy::connect(&path).await;
+    envoy.subscribe(&["default"]).await;
+    envoy.accept(&["default"]).await;
 }

@@ -100,6 +100,11 @@ impl Registry {
         Ok(Self(entries))
     }
 
+    /// The identities that it has entries for; one can have several.
+    pub fn identities(&self) -> impl Iterator<Item = &SpiffeId> {
+        self.0.iter().map(|entry| &entry.identity)
+    }
+
     /// Whether an entry that may be for these credentials asks where the process runs.
     pub(super) fn wants_place(&self, peer: &PeerCredentials) -> bool {
         let mut conditions = self.0.iter().map(|entry| &entry.conditions);

@@ -14,6 +14,34 @@ fn the_help_s_example_is_a_good_one() {
     assert!(config.istio.is_some() && config.dapr.is_some() && config.unix.is_some());
 }
 
+/// What `credence agent run --help` shows is one, too, and has every section, once what is commented out counts.
+#[test]
+fn the_agent_s_example_is_a_good_one() {
+    use credence_config::agent::AgentConfig;
+    let example = crate::cli::agent_run_example();
+    let parse = |text: &str| AgentConfig::parse(text, Path::new("/etc/credence"));
+    let config = parse(&example).unwrap();
+    assert!(config.shared.is_some() && config.files.len() == 1);
+    let sections = [
+        "[[sds_files]]",
+        "folders",
+        "[[federation]]",
+        "trust_domain = \"other",
+        "profile",
+        "url",
+        "endpoint_id",
+        "bundle_file",
+        "[limits]",
+    ];
+    let lines = example.lines().map(|line| match line.strip_prefix("# ") {
+        Some(rest) if sections.iter().any(|begin| rest.starts_with(begin)) => rest,
+        _ => line,
+    });
+    let whole: String = lines.map(|line| format!("{line}\n")).collect();
+    let config = parse(&whole).unwrap();
+    assert!(config.sds_files.len() == 1 && config.federation.len() == 1);
+}
+
 /// The fuzzer begins with what `--help` shows.
 #[test]
 fn the_help_s_example_is_a_seed() {

@@ -82,6 +82,7 @@ fn upstream(ca: &Daemon, proof: &Proof, first: FirstTrust) -> Arc<dyn Upstream> 
         life: None,
         cluster: None,
         renewals: Renewals::HeldCertificate,
+        node_agent: false,
     };
     let following = Following {
         node: "host-1".into(),

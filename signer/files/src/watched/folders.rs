@@ -75,6 +75,13 @@ impl Folders {
         Ok(Self(folders))
     }
 
+    /// These and others.
+    #[must_use]
+    pub fn and(mut self, others: &Self) -> Self {
+        self.0.extend_from_slice(&others.0);
+        self
+    }
+
     /// Whether a path is below one of them, by its words alone.
     #[must_use]
     pub fn have(&self, path: &Path) -> bool {
@@ -203,6 +210,14 @@ mod tests {
         fs::write(folder.path().join("long"), vec![b'a'; 256 * 1024 + 1]).unwrap();
         assert!(matches!(read("long"), Err(ReadError::TooLong(_))));
         assert!(matches!(read("missing"), Err(ReadError::Io { .. })));
+    }
+
+    #[test]
+    fn folders_come_together() {
+        let folders = |path: &str| Folders::new(vec![path.into()]).unwrap();
+        let both = folders("/etc/a").and(&folders("/etc/b"));
+        assert!(both.have(Path::new("/etc/a/x")) && both.have(Path::new("/etc/b/x")));
+        assert!(!folders("/etc/a").have(Path::new("/etc/b/x")));
     }
 
     #[test]

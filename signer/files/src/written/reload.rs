@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
+use rustix::fs::{Mode, OFlags};
 use rustix::process::{Pid, PidfdFlags, pidfd_open, pidfd_send_signal};
 use tokio::process::Command;
 use tokio::time::timeout;
@@ -177,8 +178,14 @@ fn read_pid(pid_file: &Path) -> Result<Pid, ReloadError> {
         pid_file: pid_file.to_owned(),
         source,
     };
-    let file = File::open(pid_file).map_err(unreadable)?;
+    // without waiting: a pipe would keep whoever opens it
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let file = rustix::fs::open(pid_file, flags, Mode::empty());
+    let file = File::from(file.map_err(io::Error::from).map_err(unreadable)?);
     let metadata = file.metadata().map_err(unreadable)?;
+    if !metadata.is_file() {
+        return Err(ReloadError::NoPid(pid_file.to_owned()));
+    }
     let own = rustix::process::geteuid().as_raw();
     let trusted = metadata.uid() == 0 || metadata.uid() == own;
     if !trusted || metadata.mode() & 0o022 != 0 {

@@ -116,3 +116,22 @@ fn signals_have_names() {
     assert_eq!(Signal::parse("USR2"), Some(Signal::Usr2));
     assert_eq!(Signal::parse("SIGKILL"), None);
 }
+
+/// Whoever opens a pipe for reading waits for its writer, and nobody waits with it.
+#[tokio::test]
+async fn a_pipe_in_the_place_of_the_file_holds_nobody_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let pid_file = folder.path().join("pid");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &pid_file, Mode::RUSR | Mode::WUSR).unwrap();
+    let (reload, signal) = (pid_file.clone(), Signal::Hup);
+    let (said, hear) = std::sync::mpsc::channel();
+    std::thread::spawn(move || said.send(send(&reload, signal)));
+    let heard = hear.recv_timeout(Duration::from_secs(20));
+    // whoever waits is let go, so that the test ends either way
+    drop(rustix::fs::open(
+        &pid_file,
+        OFlags::RDWR | OFlags::NONBLOCK,
+        Mode::empty(),
+    ));
+    assert!(matches!(heard, Ok(Err(ReloadError::NoPid(_)))), "{heard:?}");
+}

@@ -132,6 +132,14 @@ impl Writer {
         &self.place.folder
     }
 
+    /// Whether its folder is still the one at that path: it may have been removed, made anew or mounted over since.
+    #[must_use]
+    pub fn is_there(&self) -> bool {
+        let own = rustix::fs::fstat(&self.folder);
+        let there = rustix::fs::stat(&self.place.folder);
+        matches!((own, there), (Ok(own), Ok(there)) if (own.st_dev, own.st_ino) == (there.st_dev, there.st_ino))
+    }
+
     /// Writes all three and switches to them in one step. They are on the disk when this returns.
     ///
     /// # Errors

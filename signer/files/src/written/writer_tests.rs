@@ -261,3 +261,16 @@ fn what_cannot_be_switched_to_leaves_what_was_there() {
 fn debug_shows_no_key() {
     assert_eq!(format!("{ONE:?}"), "Material(..)");
 }
+
+#[test]
+fn a_folder_that_was_made_anew_is_another() {
+    let above = tempfile::tempdir().unwrap();
+    let path = above.path().join("tls");
+    fs::create_dir(&path).unwrap();
+    let writer = Writer::open(Place::new(&path).unwrap()).unwrap();
+    assert!(writer.is_there());
+    fs::rename(&path, above.path().join("old")).unwrap();
+    assert!(!writer.is_there(), "it is elsewhere");
+    fs::create_dir(&path).unwrap();
+    assert!(!writer.is_there(), "it is another one");
+}

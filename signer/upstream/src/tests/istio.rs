@@ -38,6 +38,7 @@ pub(super) fn terms(token: &Path) -> IstioTerms {
         life: None,
         cluster: None,
         renewals: Renewals::HeldCertificate,
+        node_agent: false,
     }
 }
 
@@ -198,7 +199,7 @@ async fn a_unix_socket_takes_no_proof_and_no_tls() {
     let rig = Rig::new();
     let path = rig.folder.path("ca.sock");
     let _server = rig.script.serve_unix(&path);
-    let trust = Arc::new(Trust::new(rig.folder.first_trust()));
+    let trust = Arc::new(Trust::new(FirstTrust::None));
     let line = Line::new(Address::Unix(path), trust, clock());
     let terms = IstioTerms {
         proofs: Proofs::all(Proof::Peer),
@@ -207,4 +208,20 @@ async fn a_unix_socket_takes_no_proof_and_no_tls() {
     let upstream = IstioCa::new(line, terms);
     upstream.issue(&id(), csr()).await.unwrap();
     assert_eq!(*rig.script.tokens.lock().unwrap(), [None]);
+}
+
+#[tokio::test]
+async fn a_node_agent_asks_for_its_identities_by_name_and_renews_each_as_itself() {
+    let rig = Rig::new();
+    let server = rig.script.serve("127.0.0.1:0").await;
+    let line = line(&server.address, rig.folder.first_trust());
+    let terms = IstioTerms {
+        node_agent: true,
+        ..terms(&rig.folder.path("token"))
+    };
+    let upstream = IstioCa::new(line, terms);
+    upstream.issue(&id(), csr()).await.unwrap();
+    upstream.renew(&id(), csr(), rig.ca.held(0)).await.unwrap();
+    let wanted = rig.script.wanted.lock().unwrap().clone();
+    assert_eq!(wanted, [Some(id().to_string()), None]);
 }

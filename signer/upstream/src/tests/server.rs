@@ -47,6 +47,8 @@ pub(super) struct Script {
     pub(super) fetched: Mutex<DiscoveryResponse>,
     pub(super) connections: AtomicUsize,
     pub(super) tokens: Mutex<Vec<Option<String>>>,
+    /// Whom a node agent asked for.
+    pub(super) wanted: Mutex<Vec<Option<String>>>,
     /// The leaf of each caller of Istio's API.
     pub(super) shown: Mutex<Vec<Option<Vec<u8>>>>,
     pub(super) claims: Mutex<Vec<SignCertificateRequest>>,
@@ -78,6 +80,7 @@ impl Script {
             fetched: Mutex::default(),
             connections: AtomicUsize::new(0),
             tokens: Mutex::default(),
+            wanted: Mutex::default(),
             shown: Mutex::default(),
             claims: Mutex::default(),
             heard: Mutex::default(),
@@ -255,6 +258,14 @@ impl IstioCertificateService for Service {
         let token = token.map(|token| token.to_str().unwrap().to_owned());
         self.0.tokens.lock().unwrap().push(token);
         self.0.shown.lock().unwrap().push(leaf(&request));
+        let fields = request.get_ref().metadata.clone().unwrap().fields;
+        assert!(fields.contains_key("CertSigner"), "as istio-agent has it");
+        let wanted = fields.get("ImpersonatedIdentity");
+        let wanted = wanted.map(|value| match value.kind.clone() {
+            Some(prost_types::value::Kind::StringValue(text)) => text,
+            other => panic!("{other:?}"),
+        });
+        self.0.wanted.lock().unwrap().push(wanted);
         let ca = Arc::clone(&self.0.ca.lock().unwrap());
         let says = self.0.says.lock().unwrap().clone();
         let cert_chain = match says {

@@ -1,0 +1,97 @@
+//! `credence agent run` as it is typed, beside `credence ca run`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a test that cannot go on has to fail loudly"
+)]
+
+mod configured;
+mod files;
+mod issued;
+mod seen;
+mod served;
+
+use credence_ca_tests::{
+    agent::{Agent, fetch},
+    daemon::{Daemon, Setup},
+};
+use std::{
+    fs,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+/// A CA whose certificates live for seconds.
+const SHORT: &str = r#"
+[leaf]
+shortest = "5s"
+usual = "6s"
+longest = "6s"
+[lifecycle]
+clock_skew = "0s"
+rotate_roots = "on-order"
+[limits]
+identity_burst = 100000
+"#;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_credence");
+const WEB: &str = "spiffe://example.org/ns/shop/sa/web";
+
+fn ca(sections: &str) -> Daemon {
+    Setup::new(BINARY, sections).start()
+}
+
+/// What the CA is called in an agent's configuration, with a token of a service account and the CA's roots in the agent's folder.
+fn source(ca: &Daemon) -> String {
+    format!(
+        "trust_domain = \"example.org\"\nmonitor = \"127.0.0.1:0\"\n[ca]\naddress = \"{}\"\n\
+         id = \"spiffe://example.org/credence/ca\"\nroots_file = \"roots.pem\"\ntoken_file = \"token\"\n",
+        ca.running().grpc
+    )
+}
+
+/// Its one identity, with a socket of its own.
+const ONE: &str =
+    "[[identities]]\nid = \"spiffe://example.org/ns/shop/sa/web\"\nsocket = \"web.sock\"\n";
+
+/// An agent to be, whose token is for the one identity.
+fn prepared(ca: &Daemon, toml: &str) -> Agent {
+    let agent = Agent::prepared(BINARY, toml);
+    let token = ca.setup.issuer.service_account("shop", "web");
+    fs::write(agent.path("token"), token).unwrap();
+    fs::write(agent.path("roots.pem"), ca.order(&["ca", "roots"])).unwrap();
+    agent
+}
+
+fn started(ca: &Daemon, toml: &str) -> Agent {
+    let mut agent = prepared(ca, toml);
+    agent.start_again();
+    agent
+}
+
+/// Waits until something is so. What it waits for is near: when it is not, the test fails.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "a test waits for a process, by the real clock"
+)]
+async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(60) {
+        if let Some(found) = look().await {
+            return found;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("waited in vain: {what}");
+}
+
+/// The chain that is served to this process.
+async fn chain(socket: &Path) -> String {
+    until("a certificate", async || {
+        fetch(socket, "default").await.ok()
+    })
+    .await
+}
