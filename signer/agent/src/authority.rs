@@ -30,8 +30,8 @@ const LETTER: [u8; 2] = [1, b'a'];
 pub(crate) enum Rewriter {
     /// So many bytes pass.
     Through(usize),
-    /// A frame's head is gathered.
-    Head(Vec<u8>),
+    /// A frame's head is gathered: so many bytes of it are there.
+    Head { head: [u8; FRAME_HEAD], have: usize },
     /// A frame of headers is gathered, its head in front.
     Block { frame: Vec<u8>, whole: usize },
 }
@@ -43,8 +43,13 @@ impl Default for Rewriter {
 }
 
 impl Rewriter {
-    /// Takes what came, and puts what is to be read into `out`.
-    pub(crate) fn feed(&mut self, mut came: &[u8], out: &mut Vec<u8>) {
+    const NEXT: Self = Self::Head {
+        head: [0; FRAME_HEAD],
+        have: 0,
+    };
+
+    /// Takes what came, and gives what is to be read to `out`, piece by piece.
+    pub(crate) fn feed(&mut self, mut came: &[u8], out: &mut impl FnMut(&[u8])) {
         while !came.is_empty() {
             let (now, later) = came.split_at(came.len().min(self.wanted()));
             came = later;
@@ -56,50 +61,52 @@ impl Rewriter {
     fn wanted(&self) -> usize {
         match self {
             Self::Through(left) => *left,
-            Self::Head(head) => FRAME_HEAD.saturating_sub(head.len()),
+            Self::Head { have, .. } => FRAME_HEAD.saturating_sub(*have),
             Self::Block { frame, whole } => whole.saturating_sub(frame.len()),
         }
         .max(1)
     }
 
-    fn take(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
+    fn take(&mut self, bytes: &[u8], out: &mut impl FnMut(&[u8])) {
         match self {
             Self::Through(left) => {
-                out.extend_from_slice(bytes);
+                out(bytes);
                 *left = left.saturating_sub(bytes.len());
                 if *left == 0 {
-                    *self = Self::Head(Vec::new());
+                    *self = Self::NEXT;
                 }
             }
-            Self::Head(head) => {
-                head.extend_from_slice(bytes);
-                if let [a, b, c, kind, flags, _, _, _, _] = head[..] {
-                    let length = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
-                    let frame = std::mem::take(head);
-                    *self = Self::frame(frame, length, kind, flags, out);
+            Self::Head { head, have } => {
+                let room = head.iter_mut().skip(*have);
+                room.zip(bytes).for_each(|(to, from)| *to = *from);
+                *have += bytes.len();
+                if *have >= FRAME_HEAD {
+                    *self = Self::frame(*head, out);
                 }
             }
             Self::Block { frame, whole } => {
                 frame.extend_from_slice(bytes);
                 if frame.len() >= *whole {
-                    out.extend(rewritten(frame).unwrap_or_else(|| std::mem::take(frame)));
-                    *self = Self::Head(Vec::new());
+                    out(&rewritten(frame).unwrap_or_else(|| std::mem::take(frame)));
+                    *self = Self::NEXT;
                 }
             }
         }
     }
 
-    fn frame(head: Vec<u8>, length: usize, kind: u8, flags: u8, out: &mut Vec<u8>) -> Self {
+    fn frame(head: [u8; FRAME_HEAD], out: &mut impl FnMut(&[u8])) -> Self {
+        let [a, b, c, kind, flags, ..] = head;
+        let length = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
         let one_block = kind == HEADERS && flags & END_HEADERS != 0;
         if one_block && (1..=LONGEST).contains(&length) {
             return Self::Block {
-                frame: head,
+                frame: head.to_vec(),
                 whole: FRAME_HEAD + length,
             };
         }
-        out.extend(head);
+        out(&head);
         match length {
-            0 => Self::Head(Vec::new()),
+            0 => Self::NEXT,
             length => Self::Through(length),
         }
     }
@@ -204,7 +211,7 @@ mod tests {
     fn passed(bytes: &[u8], size: usize) -> Vec<u8> {
         let (mut rewriter, mut out) = (Rewriter::default(), Vec::new());
         for piece in bytes.chunks(size) {
-            rewriter.feed(piece, &mut out);
+            rewriter.feed(piece, &mut |bytes: &[u8]| out.extend_from_slice(bytes));
         }
         out
     }

@@ -18,7 +18,7 @@ pub type Looking<'a> = Pin<Box<dyn Future<Output = Option<Arc<View>>> + Send + '
 /// Tells from what the kernel says of a peer what it may have.
 ///
 /// It is asked when a stream begins and again before everything that is pushed: what a process runs can have become something else
-/// since, and its entry can be gone. (That the process still runs is looked at before that, where the process could be held on to.)
+/// since, and its entry can be gone. (That the process still runs is looked at before that.)
 /// Equal views are served from one copy, so an implementation hands out the same `Arc`s again and again.
 pub trait Callers: Send + Sync + 'static {
     /// Whether whoever has these credentials may connect at all. Who may not is hung up on without a word, where others get to hear that

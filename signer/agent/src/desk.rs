@@ -58,7 +58,7 @@ impl Desk {
 
     /// What the caller may have now. A process that has ended may have nothing, whoever has its connection now.
     pub(crate) async fn view(&self, caller: &Caller) -> Option<Arc<View>> {
-        if !caller.may_be_alive() {
+        if !caller.is_alive() {
             return None;
         }
         self.callers.view(caller.credentials()).await

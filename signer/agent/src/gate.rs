@@ -12,21 +12,19 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::mpsc;
 use tonic::transport::server::Connected;
 
-use crate::authority::Rewriter;
 use crate::callers::Callers;
+use crate::one_writer::{OneWriter, Overheard};
 use crate::quota::{Full, Place, Quota};
 
 /// The pause after accept(2) failed, which is for want of file descriptors as a rule.
 const AFTER_A_FAILURE: Duration = Duration::from_millis(100);
-
-/// How many bytes are read at once.
-const PIECE: usize = 4 << 10;
 
 /// What a connection has to pass before it is served.
 pub(crate) struct Gate {
     socket: String,
     callers: Arc<dyn Callers>,
     quota: Arc<Quota>,
+    overheard: Overheard,
 }
 
 /// Why a connection is dropped.
@@ -36,6 +34,10 @@ enum Denial {
     NoCredentials(#[source] io::Error),
     #[error("uid {0} may not have what is served here")]
     ForeignUid(u32),
+    #[error(
+        "a process of uid {0} is gone already, or in a PID namespace that is not to be seen from here: who writes could not be told"
+    )]
+    Unheld(u32),
     #[error("too many connections: {0}")]
     Full(#[from] Full),
 }
@@ -43,10 +45,18 @@ enum Denial {
 impl Gate {
     /// Lets in whom `callers` admits, as long as there are places.
     pub(crate) fn new(socket: String, callers: Arc<dyn Callers>, quota: Arc<Quota>) -> Self {
+        let name = socket.clone();
+        let overheard = move || {
+            tracing::warn!(
+                socket = name,
+                "a connection ends: another process wrote to it than made it"
+            );
+        };
         Self {
             socket,
             callers,
             quota,
+            overheard: Arc::new(overheard),
         }
     }
 
@@ -80,11 +90,10 @@ impl Gate {
         if !self.callers.admits(&peer) {
             return Err(Denial::ForeignUid(peer.uid));
         }
+        let process = peer.process.as_ref().ok_or(Denial::Unheld(peer.uid))?;
         let place = self.quota.enter(peer.uid)?;
         Ok(Admitted {
-            stream,
-            read: Vec::new(),
-            rewriter: Rewriter::default(),
+            stream: OneWriter::new(stream, process, Arc::clone(&self.overheard)),
             caller: Caller(Arc::new(peer)),
             _place: place,
         })
@@ -101,20 +110,17 @@ impl Caller {
         &self.0
     }
 
-    /// Whether the process that connected still runs, as far as that can be told.
-    pub(crate) fn may_be_alive(&self) -> bool {
+    /// Whether the process that connected still runs.
+    pub(crate) fn is_alive(&self) -> bool {
         let process = self.0.process.as_ref();
-        process.is_none_or(Process::is_alive)
+        process.is_some_and(Process::is_alive)
     }
 }
 
 /// A connection that passed the gate, and the place that it takes.
 #[derive(Debug)]
 pub(crate) struct Admitted {
-    stream: UnixStream,
-    /// What was read and is not taken yet.
-    read: Vec<u8>,
-    rewriter: Rewriter,
+    stream: OneWriter,
     caller: Caller,
     _place: Place,
 }
@@ -133,23 +139,7 @@ impl AsyncRead for Admitted {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        while this.read.is_empty() {
-            let mut piece = [0; PIECE];
-            let mut piece = ReadBuf::new(&mut piece);
-            match Pin::new(&mut this.stream).poll_read(cx, &mut piece) {
-                Poll::Ready(Ok(())) if piece.filled().is_empty() => return Poll::Ready(Ok(())),
-                Poll::Ready(Ok(())) => this.rewriter.feed(piece.filled(), &mut this.read),
-                other => return other,
-            }
-        }
-        let most = this.read.len().min(buf.remaining());
-        buf.put_slice(this.read.get(..most).unwrap_or_default());
-        this.read.drain(..most);
-        if this.read.is_empty() {
-            this.read = Vec::new();
-        }
-        Poll::Ready(Ok(()))
+        Pin::new(&mut self.get_mut().stream).poll_read(cx, buf)
     }
 }
 
@@ -225,11 +215,26 @@ mod tests {
         }
     }
 
+    /// Whoever's writer the kernel cannot name: from a PID namespace that is not seen here, or gone already.
+    #[tokio::test]
+    async fn a_process_that_cannot_be_held_is_dropped() {
+        let path = tempfile::tempdir().unwrap();
+        let path = path.path().join("s");
+        let listener = UnixListener::bind(&path).unwrap();
+        let script = "import socket,sys; socket.socket(socket.AF_UNIX).connect(sys.argv[1])";
+        let mut client = std::process::Command::new("python3");
+        let gone = client.args(["-c", script]).arg(&path).status().unwrap();
+        assert!(gone.success());
+        let (stream, _) = listener.accept().await.unwrap();
+        let admitted = gate(own_uid(), 8).admit(stream);
+        assert!(matches!(admitted, Err(Denial::Unheld(uid)) if uid == own_uid()));
+    }
+
     #[tokio::test]
     async fn the_peer_is_known_and_alive() {
         let admitted = gate(own_uid(), 8).admit(connection()).unwrap();
         let caller = admitted.connect_info();
         assert_eq!(caller.credentials().uid, own_uid());
-        assert!(caller.may_be_alive() && caller.credentials().process.is_some());
+        assert!(caller.is_alive());
     }
 }

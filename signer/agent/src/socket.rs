@@ -14,6 +14,8 @@ use rustix::net::{
     AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen, socket_with,
 };
 
+use crate::one_writer::name_writers;
+
 /// The longest path that fits in `sockaddr_un.sun_path` with its final NUL (unix(7)).
 const LONGEST_PATH: usize = 107;
 /// How many connections may wait to be accepted. One more fails at once with `EAGAIN`: after a restart, all Envoys of a machine come
@@ -79,7 +81,8 @@ pub struct BoundSocket {
 }
 
 impl BoundSocket {
-    /// Listens at `path`: mode 0600 from the start, owned by `owner` (the only uid besides root that can connect).
+    /// Listens at `path`: mode 0600 from the start, owned by `owner` (the only uid besides root that can connect). Of all that is sent to
+    /// it the kernel says who wrote it, as [`OneWriter`](crate::OneWriter) asks for.
     ///
     /// A socket that a dead process left behind is replaced. The folder is locked (flock(2)) meanwhile, so that two
     /// agents that start at the same moment cannot both take the other for dead.
@@ -281,6 +284,7 @@ fn create(path: &Path) -> Result<(UnixListener, SocketFile), SocketError> {
         SocketAddrUnix::new(path).map_err(io_error(path, "using the path as an address"))?;
     bind(&socket, &address).map_err(io_error(path, "bind(2)"))?;
     let file = SocketFile::made_at(path)?;
+    name_writers(&socket).map_err(io_error(path, "setting SO_PASSCRED"))?;
     listen(&socket, BACKLOG).map_err(io_error(path, "listen(2)"))?;
     Ok((socket.into(), file))
 }

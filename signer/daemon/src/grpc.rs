@@ -7,7 +7,6 @@ mod connection;
 mod listener;
 mod local;
 mod router;
-mod writer;
 
 pub use connection::Connections;
 pub use listener::{Listener, bind};

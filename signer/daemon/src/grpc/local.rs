@@ -4,15 +4,14 @@ use super::{
     addresses::{Addresses, Origin, Place},
     connection::Connections,
     listener::AFTER_A_FAILURE,
-    writer::{OneWriter, name_writers},
 };
 use crate::{
     frontend::Peer,
     metrics::{Cut, Open},
     ports::Remote,
 };
-use credence_agent::{BoundSocket, SocketError, SocketFile};
-use credence_attest::peer::PeerCredentials;
+use credence_agent::{BoundSocket, OneWriter, Overheard, SocketError, SocketFile};
+use credence_attest::peer::{PeerCredentials, Process};
 use rustix::net::listen;
 use std::{
     fs::{self, Permissions},
@@ -24,7 +23,7 @@ use std::{
 };
 use thiserror::Error;
 use tokio::{
-    net::{UnixListener, UnixStream},
+    net::UnixListener,
     sync::{OwnedSemaphorePermit, watch},
     task::JoinSet,
     time::{sleep, timeout},
@@ -97,7 +96,6 @@ impl LocalListener {
         let own = rustix::process::geteuid().as_raw();
         let bound = BoundSocket::bind(path, own)?;
         let (socket, file) = bound.into_parts();
-        name_writers(&socket).map_err(failed("setting SO_PASSCRED"))?;
         listen(&socket, BACKLOG).map_err(|errno| failed("listen(2)")(errno.into()))?;
         let socket = UnixListener::from_std(socket).map_err(failed("waiting for connections"))?;
         if access.owner.is_some() || access.group.is_some() {
@@ -129,6 +127,8 @@ impl LocalListener {
     async fn accept(&self, tasks: &mut JoinSet<()>, stopping: &watch::Receiver<()>) {
         let limits = *self.connections.limits();
         let users = Addresses::new(limits.per_address, limits.handshakes);
+        let counted = Arc::clone(self.connections.metrics());
+        let overheard: Overheard = Arc::new(move || counted.cut(Cut::Process));
         let places = || Arc::clone(self.connections.slots()).acquire_many_owned(DESCRIPTORS);
         while let Ok(slots) = places().await {
             while tasks.try_join_next().is_some() {}
@@ -141,11 +141,13 @@ impl LocalListener {
                 }
             };
             let metrics = self.connections.metrics();
-            let Some((process, pid)) = held_on_to(&stream) else {
+            let caller = PeerCredentials::of(&stream).ok();
+            // a process that cannot be held on to could end, and another one be taken for it
+            let Some((caller, process)) = caller.and_then(|c| Some((c.clone(), c.process?))) else {
                 metrics.cut(Cut::Process);
                 continue;
             };
-            let Some(place) = users.enter(Origin::User(process.uid)) else {
+            let Some(place) = users.enter(Origin::User(caller.uid)) else {
                 metrics.cut(Cut::Address);
                 continue;
             };
@@ -154,32 +156,24 @@ impl LocalListener {
                 _place: place,
                 _open: metrics.connection(),
             };
-            let stream = OneWriter::new(stream, pid, Arc::clone(metrics));
+            let stream = OneWriter::new(stream, &process, Arc::clone(&overheard));
+            let peer = peer(caller, &process);
             let (connections, stopping) = (Arc::clone(&self.connections), stopping.clone());
             tasks.spawn(async move {
                 let _held = held;
-                connections
-                    .serve(stream, peer(process, pid), stopping)
-                    .await;
+                connections.serve(stream, peer, stopping).await;
             });
         }
     }
 }
 
-/// Who has connected. A process that cannot be held on to could end, and another one be taken for it.
-fn held_on_to(stream: &UnixStream) -> Option<(PeerCredentials, i32)> {
-    let process = PeerCredentials::of(stream).ok()?;
-    let pid = process.process.as_ref()?.id();
-    Some((process, pid))
-}
-
-fn peer(process: PeerCredentials, pid: i32) -> Peer {
+fn peer(caller: PeerCredentials, process: &Process) -> Peer {
     Peer {
         remote: Some(Remote::Process {
-            uid: process.uid,
-            pid,
+            uid: caller.uid,
+            pid: process.id(),
         }),
-        process: Some(process),
+        process: Some(caller),
         certificates: Arc::from([]),
     }
 }

@@ -183,6 +183,56 @@ async fn a_connection_ends_when_another_process_writes_to_it() {
     served.stopped().await;
 }
 
+/// A literal with this name and value, neither of them in Huffman's code (RFC 7541 §6.2.1).
+fn field(name: &str, value: &str) -> Vec<u8> {
+    let string = |text: &str| [&[u8::try_from(text.len()).unwrap()], text.as_bytes()].concat();
+    [vec![0x40], string(name), string(value)].concat()
+}
+
+/// The kind of the first frame that answers a request with this authority.
+async fn answer(path: &Path, authority: &str) -> u8 {
+    let block = [
+        field(":method", "POST"),
+        field(":scheme", "http"),
+        field(":path", ISTIO),
+        field(":authority", authority),
+        field("content-type", "application/grpc"),
+        field("te", "trailers"),
+    ];
+    let block = block.concat();
+    let length = u8::try_from(block.len()).unwrap();
+    // HEADERS on stream 1 with END_HEADERS and END_STREAM
+    let request = [&[0, 0, length, 1, 0x4 | 0x1, 0, 0, 0, 1], &block[..]].concat();
+    let mut stream = UnixStream::connect(path).await.unwrap();
+    stream
+        .write_all(&[PREFACE, &request].concat())
+        .await
+        .unwrap();
+    loop {
+        let mut head = [0; 9];
+        stream.read_exact(&mut head).await.unwrap();
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+        let mut payload = vec![0; length.try_into().unwrap()];
+        stream.read_exact(&mut payload).await.unwrap();
+        if head[8] == 1 {
+            return head[3];
+        }
+    }
+}
+
+/// gRPC's own library, and with it Python's and C++'s, sends the socket's path as `:authority`.
+#[tokio::test]
+async fn a_path_for_an_authority_is_served() {
+    const HEADERS: u8 = 1;
+    let rig = Rig::new();
+    let served = serve(&rig, OWNERS);
+    for authority in ["ca.test", "%2Frun%2Fca.sock", "/run/ca.sock"] {
+        let answer = answer(&served.socket(), authority).await;
+        assert_eq!(answer, HEADERS, "{authority}");
+    }
+    served.stopped().await;
+}
+
 #[tokio::test]
 async fn a_user_has_so_many_connections_and_no_more() {
     let rig = Rig {
