@@ -8,25 +8,33 @@ use std::{collections::BTreeMap, fmt};
 
 /// A value.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Json {
+pub enum Json {
+    /// `null`
     Null,
+    /// `true` or `false`
     Bool(bool),
     /// Not negative and whole.
     Whole(u64),
     /// Any other number.
     Number(f64),
+    /// A string.
     Text(String),
+    /// An array.
     List(Vec<Json>),
+    /// An object.
     Map(BTreeMap<String, Json>),
 }
 
 impl Json {
     /// All of `bytes`, as one value.
-    pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
+    #[must_use]
+    pub fn parse(bytes: &[u8]) -> Option<Self> {
         serde_json::from_slice(bytes).ok()
     }
 
-    pub(crate) fn get(&self, name: &str) -> Option<&Self> {
+    /// Of an object.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Self> {
         match self {
             Self::Map(map) => map.get(name),
             _ => None,
@@ -34,20 +42,24 @@ impl Json {
     }
 
     /// Through objects, from the outermost name on.
-    pub(crate) fn at<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Option<&Self> {
+    pub fn at<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Option<&Self> {
         names
             .into_iter()
             .try_fold(self, |value, name| value.get(name))
     }
 
-    pub(crate) fn text(&self) -> Option<&str> {
+    /// If it is a string.
+    #[must_use]
+    pub fn text(&self) -> Option<&str> {
         match self {
             Self::Text(text) => Some(text),
             _ => None,
         }
     }
 
-    pub(crate) fn list(&self) -> Option<&[Self]> {
+    /// If it is an array.
+    #[must_use]
+    pub fn list(&self) -> Option<&[Self]> {
         match self {
             Self::List(list) => Some(list),
             _ => None,

@@ -28,6 +28,7 @@ pub use error::{AttestError, Class, Refusal, Unavailable};
 pub use evidence::{CertificateChain, Claimed, Evidence, Metadata};
 pub use https::{HttpsError, HttpsUrl, Roots};
 pub use impersonation::{NodeAgent, NodeAgents};
+pub use json::Json;
 pub use outcome::{Attested, Lineage, ProofKind, ProofRecord};
 pub use panel::Panel;
 pub use port::{Answer, Attestor, BoxFuture, Now};

@@ -3,7 +3,7 @@
 use crate::{policy::Faulty, sentry::SentryError};
 use credence_agent::{AgentError, ViewError};
 use credence_config::Faults;
-use credence_delivery::outputs::SharedFolder;
+use credence_delivery::{federation::FederationError, outputs::SharedFolder};
 #[cfg(feature = "pkcs11")]
 use credence_host::custody::pkcs11::Pkcs11Error;
 use credence_host::{
@@ -87,6 +87,8 @@ pub(crate) enum Failure {
     NoAgent(PathBuf, #[source] io::Error),
     #[error(transparent)]
     SharedFolder(#[from] SharedFolder),
+    #[error("federation: {0}")]
+    Federation(#[from] FederationError),
     #[error("a task of the agent failed")]
     Task(#[from] JoinError),
     #[error("monitor: {0} cannot be listened on")]
@@ -135,7 +137,8 @@ impl Failure {
             | Self::Import(_)
             | Self::View(_)
             | Self::CaName(_)
-            | Self::SharedFolder(_) => 3,
+            | Self::SharedFolder(_)
+            | Self::Federation(_) => 3,
             Self::State(_)
             | Self::Secret(_)
             | Self::Ledger(_)

@@ -23,7 +23,7 @@ pub use istio::{IstioCa, IstioTerms};
 pub use line::{Address, Line};
 pub use proof::{JoinTokenFile, Proof, Proofs};
 pub use sentry::{Sentry, SentryTerms, Validator};
-pub use tls::{Expected, NotAName};
+pub use tls::{Expected, NotAName, https};
 pub use trust::{FirstTrust, Trust};
 
 #[cfg(test)]

@@ -129,6 +129,22 @@ pub(crate) fn config(
     Ok(config)
 }
 
+/// TLS for https, by these roots (DER) and the agent's clock; whoever sets it says which protocol is spoken inside.
+///
+/// # Errors
+///
+/// If the TLS library refuses.
+pub fn https(
+    expected: &Expected,
+    roots: Vec<Vec<u8>>,
+    clock: &Arc<dyn Clock>,
+) -> Result<ClientConfig, Error> {
+    let anchors = vec![Anchor::Roots(Arc::new(roots))];
+    let mut config = config(expected, anchors, None, clock)?;
+    config.alpn_protocols.clear();
+    Ok(config)
+}
+
 struct Pinned {
     expected: Expected,
     anchors: Vec<Anchor>,

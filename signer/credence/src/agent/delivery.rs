@@ -3,9 +3,10 @@
 use crate::failure::Failure;
 use credence_config::{
     Faults,
-    agent::{OutputConfig, ReloadConfig, SdsFiles},
+    agent::{Federation, OutputConfig, Profile, ReloadConfig, SdsFiles},
 };
 use credence_delivery::{
+    federation::{Foreign, Source},
     outputs::Output,
     watched::{Grant, Who},
 };
@@ -46,6 +47,31 @@ pub(super) fn grants(file: &Path, config: &[SdsFiles]) -> Result<Vec<Grant>, Fai
         }
     }
     whole(file, grants, faults)
+}
+
+/// Where bundles of other trust domains come from.
+pub(super) fn foreign(config: &[Federation]) -> Vec<Foreign> {
+    let source = |profile: &Profile| match profile.clone() {
+        Profile::File(path) => Source::File(path),
+        Profile::HttpsWeb { url, roots } => Source::HttpsWeb {
+            url,
+            roots: roots.into(),
+        },
+        Profile::HttpsSpiffe {
+            url,
+            endpoint,
+            first,
+        } => Source::HttpsSpiffe {
+            url,
+            server: endpoint,
+            first,
+        },
+    };
+    let foreign = config.iter().map(|one| Foreign {
+        trust_domain: one.trust_domain.clone(),
+        source: source(&one.profile),
+    });
+    foreign.collect()
 }
 
 fn whole<T>(file: &Path, values: Vec<T>, faults: Vec<String>) -> Result<Vec<T>, Failure> {

@@ -10,6 +10,7 @@ use credence_agent::{
 use credence_config::agent::AgentConfig;
 use credence_delivery::{
     self as delivered,
+    federation::{FederationState, Sources},
     outputs::{OutputState, States},
     watched::{WatchedFiles, WatchedState},
 };
@@ -22,26 +23,30 @@ pub(super) struct Insight {
     reports: Arc<Reports>,
     standings: Arc<Standings>,
     shelf: Shelf,
-    files: States,
-    watched: WatchedFiles,
+    around: Around,
     clock: Arc<dyn Clock>,
+}
+
+/// What runs around the agent.
+pub(super) struct Around {
+    pub(super) files: States,
+    pub(super) foreign: Sources,
+    pub(super) watched: WatchedFiles,
 }
 
 impl Insight {
     pub(super) fn of(
         agent: &Agent,
         config: &AgentConfig,
-        files: States,
-        watched: WatchedFiles,
+        around: Around,
         clock: Arc<dyn Clock>,
     ) -> Self {
         Self {
             trust_domain: config.trust_domain.clone(),
-            files,
-            watched,
             reports: agent.reports(),
             standings: agent.standings(),
             shelf: agent.shelf(),
+            around,
             clock,
         }
     }
@@ -60,22 +65,35 @@ impl Insight {
             trust_domain: self.trust_domain.to_string(),
             identities: identities.collect(),
             bundles: self.bundles(),
-            files: self.files.report().into_iter().map(files).collect(),
-            watched: self.watched.report().into_iter().map(watched).collect(),
+            files: self.around.files.report().into_iter().map(files).collect(),
+            watched: self
+                .around
+                .watched
+                .report()
+                .into_iter()
+                .map(watched)
+                .collect(),
         }
     }
 
     fn bundles(&self) -> Vec<BundleStanding> {
         let bundles = self.shelf.bundles().into_iter();
-        let told = bundles.map(|(domain, bundle)| BundleStanding {
+        let mut foreign = self.around.foreign.report();
+        let own = bundles.filter(|(domain, _)| *domain == self.trust_domain);
+        let own = own.map(|(domain, bundle)| BundleStanding {
             trust_domain: domain.to_string(),
             roots: bundle.roots.len(),
             revocation_lists: bundle.lists.len(),
             number: bundle.sequence,
+            source: None,
             heard: None,
             last_error: None,
         });
-        told.collect()
+        let own: Vec<_> = own.collect();
+        foreign.sort_by(|one, other| one.trust_domain.cmp(&other.trust_domain));
+        own.into_iter()
+            .chain(foreign.into_iter().map(federated))
+            .collect()
     }
 }
 
@@ -153,6 +171,20 @@ fn watched(state: WatchedState) -> WatchedStanding {
         served: served.map(|one| time(one.at)),
         serial: served.and_then(|one| one.serial.clone()),
         expires: served.and_then(|one| one.not_after).map(time),
+        last_error: state.trouble.map(since),
+    }
+}
+
+fn federated(state: FederationState) -> BundleStanding {
+    let held = state.held.as_ref();
+    BundleStanding {
+        trust_domain: state.trust_domain.to_string(),
+        roots: held.map_or(0, |held| held.roots),
+        // a bundle endpoint tells none
+        revocation_lists: 0,
+        number: held.and_then(|held| held.sequence),
+        source: Some(state.source),
+        heard: held.map(|held| time(held.confirmed)),
         last_error: state.trouble.map(since),
     }
 }

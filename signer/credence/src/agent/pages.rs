@@ -161,14 +161,16 @@ fn metrics(standing: &Standing) -> String {
 }
 
 fn bundles(text: &mut String, standing: &Standing) {
-    for (family, count) in [
+    let now = unix(&standing.at);
+    type Value = fn(&super::standing::BundleStanding, u64) -> Option<u64>;
+    let families: [(Family, Value); 4] = [
         (
             Family(
                 "credence_agent_bundle_roots",
                 "gauge",
                 "roots of the trust domain that are served",
             ),
-            (|one| one.roots) as fn(&super::standing::BundleStanding) -> usize,
+            |one, _| u64::try_from(one.roots).ok(),
         ),
         (
             Family(
@@ -176,18 +178,39 @@ fn bundles(text: &mut String, standing: &Standing) {
                 "gauge",
                 "revocation lists of the trust domain that are served",
             ),
-            |one| one.revocation_lists,
+            |one, _| u64::try_from(one.revocation_lists).ok(),
         ),
-    ] {
+        (
+            Family(
+                "credence_agent_bundle_age_seconds",
+                "gauge",
+                "seconds since a foreign bundle's source said that it is the present one",
+            ),
+            |one, now| one.heard.as_deref().map(|at| now.saturating_sub(unix(at))),
+        ),
+        (
+            Family(
+                "credence_agent_bundle_failing",
+                "gauge",
+                "1 if a foreign bundle's source does not answer, or not well",
+            ),
+            |one, _| {
+                one.source
+                    .as_ref()
+                    .map(|_| u64::from(one.last_error.is_some()))
+            },
+        ),
+    ];
+    for (family, value) in families {
         head(text, &family);
         for one in &standing.bundles {
-            let _ = writeln!(
-                text,
-                "{}{{trust_domain=\"{}\"}} {}",
-                family.0,
-                one.trust_domain,
-                count(one)
-            );
+            if let Some(value) = value(one, now) {
+                let _ = writeln!(
+                    text,
+                    "{}{{trust_domain=\"{}\"}} {value}",
+                    family.0, one.trust_domain
+                );
+            }
         }
     }
 }

@@ -1,6 +1,13 @@
 //! `credence agent run`
 
-use super::{delivery, gather::Insight, pages::AgentPages, plan, status::StatusSocket, upstream};
+use super::{
+    delivery,
+    gather::{Around, Insight},
+    pages::AgentPages,
+    plan,
+    status::StatusSocket,
+    upstream,
+};
 use crate::{
     cli::{AgentRunArguments, LogArguments},
     clock::WallClock,
@@ -12,10 +19,11 @@ use credence_agent::{Agent, Clock, Plan, Upstream, sds::Elsewhere};
 use credence_config::agent::AgentConfig;
 use credence_daemon::http::{HttpLimits, HttpListener};
 use credence_delivery::{
+    federation::{Federation, Foreign},
     outputs::{Output, Outputs},
     watched::WatchedFiles,
 };
-use std::{fs, future::Future, net::SocketAddr, path::Path, sync::Arc};
+use std::{collections::BTreeSet, fs, future::Future, net::SocketAddr, path::Path, sync::Arc};
 use tokio::{
     net::TcpListener,
     task::{JoinError, JoinSet},
@@ -42,10 +50,11 @@ pub(super) fn run(arguments: &AgentRunArguments, log: &LogArguments) -> Result<(
     tokio::runtime::Runtime::new()
         .map_err(|e| Failure::Start("async runtime", e))?
         .block_on(serve(Work {
-            config,
             plan,
             upstream,
             outputs,
+            foreign: delivery::foreign(&config.federation),
+            config,
             watched,
             clock,
         }))
@@ -65,6 +74,7 @@ struct Work {
     plan: Plan,
     upstream: Arc<dyn Upstream>,
     outputs: Vec<Output>,
+    foreign: Vec<Foreign>,
     watched: WatchedFiles,
     clock: Arc<dyn Clock>,
 }
@@ -75,12 +85,22 @@ async fn serve(work: Work) -> Result<(), Failure> {
     let sockets = work.plan.sockets.len();
     let agent = Agent::carry_out(work.plan, work.upstream, Arc::clone(&clock))?;
     let outputs = Outputs::new(work.outputs, &agent.shelf(), &clock)?;
+    let own = BTreeSet::from([config.trust_domain.clone()]);
+    let seed = getrandom::u64()
+        .map_err(|e| Failure::Start("source of random numbers", std::io::Error::other(e)))?;
+    let federation = Federation::new(work.foreign, &own, seed, &agent.shelf(), &clock)?;
     let watched = work.watched;
-    let insight = Insight::of(&agent, &config, outputs.states(), watched.clone(), clock);
+    let around = Around {
+        files: outputs.states(),
+        foreign: federation.sources(),
+        watched: watched.clone(),
+    };
+    let insight = Insight::of(&agent, &config, around, clock);
     let insight = Arc::new(insight);
     let mut beside = JoinSet::new();
     beside.spawn(outputs.run());
     beside.spawn(watched.run());
+    beside.spawn(federation.run());
     let status = StatusSocket::bind(&config.status_socket)?;
     beside.spawn(forever(status.run(Arc::clone(&insight))));
     let monitor = match config.monitor {

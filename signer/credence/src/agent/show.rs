@@ -36,6 +36,10 @@ pub(super) fn table(standing: &Standing) -> String {
             "bundle of {}: {} roots, {} revocation lists",
             bundle.trust_domain, bundle.roots, bundle.revocation_lists
         );
+        if let Some(source) = &bundle.source {
+            let heard = bundle.heard.as_deref().unwrap_or("never");
+            let _ = writeln!(text, "  from {source}, last heard {heard}");
+        }
         trouble(&mut text, "", bundle.last_error.as_ref());
     }
     for files in &standing.files {

@@ -67,7 +67,9 @@ pub(super) struct BundleStanding {
     pub(super) roots: usize,
     pub(super) revocation_lists: usize,
     pub(super) number: Option<u64>,
-    /// When it was last heard of, for a foreign one.
+    /// Where it comes from, if that is not the CA.
+    pub(super) source: Option<String>,
+    /// When its source said last that it is the present one.
     pub(super) heard: Option<String>,
     pub(super) last_error: Option<Trouble>,
 }

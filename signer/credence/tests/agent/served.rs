@@ -102,3 +102,78 @@ async fn it_takes_the_place_of_a_dead_agent_and_of_no_other() {
     agent.start_again();
     chain(&agent.path("web.sock")).await;
 }
+
+/// The other CA is known by its SPIFFE ID, and its endpoint by the bundle that is held.
+#[tokio::test]
+async fn a_foreign_bundle_comes_from_its_ca_s_endpoint_and_follows_its_roots() {
+    let other = other_ca();
+    let endpoint = endpoint_of(&other);
+    let ca = ca("");
+    let toml = source(&ca)
+        + crate::ONE
+        + &format!(
+            "[[federation]]\ntrust_domain = \"other.org\"\nprofile = \"https-spiffe\"\nurl = \"https://{endpoint}/\"\n\
+             endpoint_id = \"spiffe://other.org/credence/ca\"\nbundle_file = \"other.pem\"\n"
+        );
+    let mut agent = prepared(&ca, &toml);
+    fs::write(agent.path("other.pem"), other.order(&["ca", "roots"])).unwrap();
+    agent.start_again();
+    let socket = agent.path("web.sock");
+    let bundle = until("the foreign bundle", async || {
+        let found = agent.status()["bundles"]
+            .as_array()?
+            .iter()
+            .find(|one| one["trust_domain"] == "other.org")
+            .cloned()?;
+        found["number"].is_u64().then_some(())?;
+        fetch(&socket, "spiffe://other.org").await.ok()
+    })
+    .await;
+    assert_eq!(certificates(&bundle), other.roots());
+    other.order(&["ca", "rotate-root"]);
+    until("both of its roots", async || {
+        let bundle = fetch(&socket, "spiffe://other.org").await.ok()?;
+        (certificates(&bundle).len() == 2).then_some(())
+    })
+    .await;
+    let (_, metrics) = agent.page("/metrics").await;
+    assert!(
+        metrics.contains("credence_agent_bundle_failing{trust_domain=\"other.org\"} 0"),
+        "{metrics}"
+    );
+}
+
+/// Of another trust domain, with its bundle's endpoint. An agent asks every 10 s at most: the CA has to wait for as long with a new root,
+/// which it does for three hints.
+fn other_ca() -> credence_ca_tests::daemon::Daemon {
+    let setup = credence_ca_tests::daemon::Setup::new(
+        BINARY,
+        "[bundle_endpoint]\naddress = \"127.0.0.1:0\"\n[lifecycle]\nrefresh_hint = \"5s\"\nclock_skew = \"0s\"\nrotate_roots = \"on-order\"\n",
+    );
+    let ca = setup.prepared();
+    let path = ca.folder().join("ca.toml");
+    let text = fs::read_to_string(&path)
+        .unwrap()
+        .replace("example.org", "other.org");
+    fs::write(&path, text).unwrap();
+    let mut ca = ca;
+    ca.start_again();
+    ca
+}
+
+/// Where it serves its bundle, by its log.
+fn endpoint_of(ca: &credence_ca_tests::daemon::Daemon) -> String {
+    let log = ca.log();
+    let ready = log
+        .lines()
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let ready = ready
+        .into_iter()
+        .find(|line| line["message"] == "ready")
+        .unwrap();
+    let address = ready["bundle_endpoint"].as_str().unwrap();
+    address
+        .trim_start_matches("Some(")
+        .trim_end_matches(')')
+        .to_owned()
+}

@@ -154,7 +154,8 @@ impl Shared {
     fn ask(&self, key: Key, by: &SpiffeId, folders: Folders) -> Option<Arc<Secret>> {
         let now = self.clock.now();
         let name = key.source.name();
-        match self.lock().ask(key, by, folders, now) {
+        let answer = self.lock().ask(key, by, folders, now);
+        match answer {
             Answer::Known(secret) => return secret,
             Answer::New => {
                 tracing::info!(identity = %by, name, "files are watched");

@@ -10,6 +10,8 @@
 
 #[path = "../../../agent/tests/support/ca.rs"]
 mod ca;
+mod federation;
+mod foreign;
 mod full_disk;
 #[path = "../../../agent/tests/agent/harness.rs"]
 #[allow(dead_code, reason = "the agent's own tests use the rest")]

@@ -123,11 +123,11 @@ impl Pair {
     }
 }
 
-/// Root certificates, DER.
+/// Root certificates of PEM, DER.
 ///
 /// # Errors
 /// [`Fault`], the first that is found.
-pub(super) fn roots(text: &[u8]) -> Result<Vec<Vec<u8>>, Fault> {
+pub fn roots(text: &[u8]) -> Result<Vec<Vec<u8>>, Fault> {
     certificates("root certificates", text, MOST_ROOTS)
 }
 

@@ -11,7 +11,7 @@ mod folders;
 mod look;
 mod name;
 
-pub use content::{Content, Fault, Pair};
+pub use content::{Content, Fault, Pair, roots};
 pub use folders::{Folders, FoldersError, ReadError};
 pub use look::{Seen, Watch, Why};
 pub use name::{NameError, Source};
