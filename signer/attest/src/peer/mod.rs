@@ -1,6 +1,7 @@
 //! Processes on the same host, by the kernel's word on the other end of a Unix socket.
 
 mod cgroup;
+mod digests;
 mod file;
 mod place;
 mod process;
@@ -19,6 +20,7 @@ use crate::{
     port::{Attestor, BoxFuture, Now},
     watched::Watched,
 };
+use digests::Digests;
 use registry::Seen;
 use spiffe::SpiffeId;
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -35,6 +37,7 @@ pub struct PeerAttestor {
     name: String,
     registry: Source,
     permits: Semaphore,
+    digests: Arc<Digests>,
 }
 
 /// Where the entries are.
@@ -66,6 +69,7 @@ impl PeerAttestor {
             name,
             registry,
             permits: Semaphore::new(AT_ONCE),
+            digests: Arc::default(),
         }
     }
 
@@ -150,7 +154,8 @@ impl PeerAttestor {
             .await
             .map_err(|_| Unavailable::Busy)?;
         let peer = peer.clone();
-        let looked = tokio::task::spawn_blocking(move || peer.executable(wanted.sha256));
+        let digests = wanted.sha256.then(|| Arc::clone(&self.digests));
+        let looked = tokio::task::spawn_blocking(move || peer.executable(digests.as_deref()));
         let executable = looked.await.map_err(|_| Unavailable::Busy)??;
         Ok(Some(executable))
     }

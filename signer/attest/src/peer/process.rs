@@ -2,6 +2,7 @@
 
 use super::{
     cgroup::{CgroupError, LONGEST as LONGEST_CGROUPS},
+    digests::Digests,
     place::Place,
 };
 use crate::error::Refusal;
@@ -9,7 +10,6 @@ use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     process::{Pid, PidfdFlags, pidfd_open},
 };
-use sha2::{Digest as _, Sha256};
 use std::{
     fs::{self, File},
     io::{self, Read as _},
@@ -19,8 +19,6 @@ use std::{
 };
 use tokio::net::UnixStream;
 
-/// The longest executable that is hashed, in octets.
-const LONGEST: u64 = 512 << 20;
 /// The number that the kernel gives to the host's cgroup namespace (`PROC_CGROUP_INIT_INO`).
 const HOSTS_CGROUPS: u64 = 0xEFFF_FFFB;
 const GONE: Refusal = Refusal::Process("it is gone");
@@ -100,9 +98,9 @@ impl PeerCredentials {
         }
     }
 
-    /// What it runs now.
-    pub(super) fn executable(&self, with_hash: bool) -> Result<Executable, Refusal> {
-        self.process.as_ref().ok_or(UNSEEN)?.executable(with_hash)
+    /// What it runs now, with its hash where these are given.
+    pub(super) fn executable(&self, digests: Option<&Digests>) -> Result<Executable, Refusal> {
+        self.process.as_ref().ok_or(UNSEEN)?.executable(digests)
     }
 
     /// What it runs now is called, where that can be read.
@@ -187,14 +185,14 @@ impl Process {
         }
     }
 
-    fn executable(&self, with_hash: bool) -> Result<Executable, Refusal> {
+    fn executable(&self, digests: Option<&Digests>) -> Result<Executable, Refusal> {
         let link = self.link();
         let cannot = |_| Refusal::Process("what it runs cannot be read");
         // opened first: the file is held while its name and content are looked at
         let file = File::open(&link).map_err(cannot)?;
         let executable = Executable {
             path: fs::read_link(&link).map_err(cannot)?,
-            sha256: with_hash.then(|| hash(file)).transpose()?,
+            sha256: digests.map(|digests| digests.of(&file)).transpose()?,
         };
         // the number was this process's all along
         if self.is_alive() {
@@ -202,25 +200,6 @@ impl Process {
         } else {
             Err(GONE)
         }
-    }
-}
-
-fn hash(file: File) -> Result<[u8; 32], Refusal> {
-    const FAILED: Refusal = Refusal::Process("what it runs cannot be read");
-    let mut rest = file.take(LONGEST + 1);
-    let mut digest = Sha256::new();
-    let mut block = vec![0; 64 << 10];
-    let mut total = 0;
-    loop {
-        let read = rest.read(&mut block).map_err(|_| FAILED)?;
-        let Some(part) = block.get(..read).filter(|part| !part.is_empty()) else {
-            return Ok(digest.finalize().into());
-        };
-        total += part.len() as u64;
-        if total > LONGEST {
-            return Err(Refusal::Process("what it runs is too long to be hashed"));
-        }
-        digest.update(part);
     }
 }
 
@@ -235,7 +214,7 @@ mod tests {
     fn a_number_that_was_given_to_another_is_seen() {
         let mut child = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
         let ended = Process::hold(child.id().try_into().unwrap()).unwrap();
-        assert!(ended.executable(false).is_ok());
+        assert!(ended.executable(None).is_ok());
         drop(child.stdin.take());
         assert!(child.wait().unwrap().success());
         let own = Process::hold(std::process::id().try_into().unwrap()).unwrap();
@@ -244,7 +223,7 @@ mod tests {
             handle: ended.handle,
             ran: own.ran,
         };
-        assert_eq!(reused.executable(false), Err(GONE));
+        assert_eq!(reused.executable(None), Err(GONE));
         assert_eq!(reused.check(), Err(GONE));
         assert_eq!(own.check(), Ok(()));
     }
