@@ -65,8 +65,14 @@ async fn https_spiffe_is_another_s_for_another_id_and_for_another_root() {
     let imposter = world.next_ca("Foreign");
     let (chain, key) = world.pair(&imposter, SERVER);
     serving.replace(chain, key).unwrap();
-    trouble(&world, &sources, "invalid peer certificate").await;
+    trouble(&world, &sources, "BadSignature").await;
+    let told = state(&sources).trouble;
     asked_again(&world, &sources).await;
+    assert_eq!(
+        state(&sources).trouble,
+        told,
+        "it is one trouble, told once"
+    );
     assert_eq!(held(&sources), Some((None, 1)));
     let (chain, key) = world.pair(&world.ca, SERVER);
     serving.replace(chain, key).unwrap();

@@ -11,7 +11,7 @@ use credence_files::written::{Place, Reload, Signal};
 use rcgen::{KeyPair, PublicKeyData};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
-use crate::rig::{LIFE, Rig, SECOND, blocks, id, text, until};
+use crate::rig::{LIFE, Rig, SECOND, blocks, id, soon, text, until};
 
 fn output(folder: &Path, reload: Option<Reload>) -> Output {
     Output {
@@ -205,10 +205,10 @@ async fn an_application_is_told_once_at_a_time_and_once_for_many() {
             .into(),
     };
     let states = start(&rig, &folder, Some(reload));
-    until("the first run", || (text(&log) == "run\n").then_some(())).await;
+    soon("the first run", || (text(&log) == "run\n").then_some(())).await;
     for (number, roots) in [(101, 1), (102, 2), (103, 3)] {
         rig.put_bundle(roots, Vec::new(), number);
-        until("the files", || {
+        soon("the files", || {
             (blocks(&folder.join("ca.crt")) == roots + 1).then_some(())
         })
         .await;
@@ -219,7 +219,7 @@ async fn an_application_is_told_once_at_a_time_and_once_for_many() {
         "the files did not wait, and the next run does"
     );
     fs::remove_file(&hold).unwrap();
-    until("the second run", || {
+    soon("the second run", || {
         (text(&log) == "run\nrun\n").then_some(())
     })
     .await;
@@ -229,17 +229,41 @@ async fn an_application_is_told_once_at_a_time_and_once_for_many() {
             .told
             .filter(|_| !rig.path("running").exists())
     };
-    let first = until("its end", ended).await;
+    let first = soon("its end", ended).await;
     // another bundle's run shows that there was none between
     rig.put_bundle(4, Vec::new(), 104);
-    until("the last run", || {
+    soon("the last run", || {
         state(&states).reload?.told.filter(|told| *told > first)
     })
     .await;
-    until("its line", || {
+    soon("its line", || {
         (text(&log) == "run\nrun\nrun\n").then_some(())
     })
     .await;
+}
+
+/// The files were switched, and only what was there before could not be cleared away. Time is real: a process has its own.
+#[tokio::test]
+async fn an_application_is_told_of_files_that_were_written_in_two_attempts() {
+    let rig = Rig::start();
+    let folder = rig.below("tls");
+    let reload = Reload::Command {
+        program: "/bin/true".into(),
+        arguments: Vec::new(),
+    };
+    let states = start(&rig, &folder, Some(reload));
+    let told = || state(&states).reload?.told;
+    let first = soon("the first telling", told).await;
+    fs::write(folder.join("..data/of-somebody-else"), "").unwrap();
+    rig.put_bundle(1, Vec::new(), 100);
+    let trouble = soon("the trouble", || state(&states).trouble).await;
+    assert!(
+        trouble.reason.contains("Directory not empty"),
+        "{trouble:?}"
+    );
+    assert_eq!(blocks(&folder.join("ca.crt")), 2);
+    soon("the second telling", || told().filter(|told| *told > first)).await;
+    assert_eq!(state(&states).trouble, None);
 }
 
 #[tokio::test(start_paused = true)]

@@ -147,16 +147,24 @@ impl Rig {
     }
 }
 
-/// Waits until something holds, for an hour of the test's time.
-pub(crate) async fn until<T>(what: &str, mut holds: impl FnMut() -> Option<T>) -> T {
-    let end = Instant::now() + LIFE;
-    loop {
+/// Waits until something holds, for an hour of the test's paused time.
+pub(crate) async fn until<T>(what: &str, holds: impl FnMut() -> Option<T>) -> T {
+    wait(what, holds, SECOND).await
+}
+
+/// The same for a minute, where time is real.
+pub(crate) async fn soon<T>(what: &str, holds: impl FnMut() -> Option<T>) -> T {
+    wait(what, holds, SECOND / 60).await
+}
+
+async fn wait<T>(what: &str, mut holds: impl FnMut() -> Option<T>, pause: Duration) -> T {
+    for _ in 0..3_600 {
         if let Some(value) = holds() {
             return value;
         }
-        assert!(Instant::now() < end, "never: {what}");
-        sleep(Duration::from_millis(20)).await;
+        sleep(pause).await;
     }
+    panic!("never: {what}");
 }
 
 pub(crate) fn text(path: &Path) -> String {
