@@ -57,6 +57,9 @@ fn block(part: &str, label: &'static str, position: usize) -> Result<Vec<u8>, Pe
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
     use super::*;
 
     fn pem(label: &str, der: &[u8]) -> String {
@@ -85,6 +88,29 @@ mod tests {
         ] {
             let most = if why == PemError::TooMany(1) { 1 } else { 4 };
             assert_eq!(blocks(&text, "CERTIFICATE", most), Err(why), "{text}");
+        }
+    }
+
+    proptest! {
+        /// Whatever comes: what is taken, written again, is taken as the same, and there is never more than was asked for.
+        #[test]
+        fn what_is_taken_is_pem(
+            ders in vec(vec(any::<u8>(), 1..80), 0..4),
+            edits in vec((any::<prop::sample::Index>(), "[-A-Za-z0-9+/= \n\\x00]{0,12}"), 0..4),
+            most in 0_usize..5,
+        ) {
+            let encode = |der: &Vec<u8>| {
+                pem_rfc7468::encode_string("CERTIFICATE", LineEnding::LF, der).unwrap()
+            };
+            let mut text: String = ders.iter().map(encode).collect();
+            for (at, put) in edits {
+                text.insert_str(at.index(text.len() + 1), &put);
+            }
+            if let Ok(taken) = blocks(&text, "CERTIFICATE", most) {
+                prop_assert!(taken.len() <= most);
+                let again: String = taken.iter().map(encode).collect();
+                prop_assert_eq!(blocks(&again, "CERTIFICATE", most), Ok(taken));
+            }
         }
     }
 }

@@ -445,3 +445,16 @@ fn all_faults_are_told_at_once() {
     let faults = AgentConfig::parse(&text, Path::new("/")).unwrap_err();
     assert_eq!(faults.all().len(), 2, "{faults}");
 }
+
+/// What the fuzzer begins with are configurations, or it would begin outside of them.
+#[test]
+fn the_fuzzer_s_seeds_are_good_ones() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/seeds/agent_toml");
+    let seeds = std::fs::read_dir(folder).unwrap().map(Result::unwrap);
+    let read = seeds.map(|seed| {
+        let text = std::fs::read_to_string(seed.path()).unwrap();
+        let name = seed.file_name();
+        parse(&text).unwrap_or_else(|faults| panic!("{}: {faults}", name.display()));
+    });
+    assert!(read.count() >= 3);
+}

@@ -48,6 +48,8 @@ fn the_help_s_example_is_a_seed() {
     let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/seeds/ca_toml");
     let seed = std::fs::read_to_string(seeds.join("help.toml")).unwrap();
     assert_eq!(seed, crate::cli::ca_run_example());
+    let seed = std::fs::read_to_string(seeds.join("../agent_toml/help.toml")).unwrap();
+    assert_eq!(seed, crate::cli::agent_run_example());
 }
 
 /// A configuration is checked where there is no sandbox.
