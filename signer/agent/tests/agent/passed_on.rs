@@ -21,6 +21,9 @@ use crate::callers::{registered, shared};
 use crate::harness::{Envoy, MINUTE, Running, SECOND, Setup, channel_over, names};
 use crate::workload::{Application, next};
 
+/// HTTP/2's PING, which the agent would answer. A child of [`SCRIPT`]'s says the same.
+const PING: [u8; 17] = [0, 0, 8, 6, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8];
+
 /// Connects to the agent, gives the connection to the test, says on it what it is told on its standard input, and does the rest when the
 /// test says so.
 const SCRIPT: &str = "
@@ -40,7 +43,7 @@ if sys.argv[3] == 'exec':
     os.execv('/bin/sleep', ['sleep', '600'])
 if sys.argv[3] == 'fork':
     if os.fork() == 0:
-        connection.sendall(bytes(range(9)))
+        connection.sendall(bytes([0, 0, 8, 6, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8]))
         os._exit(0)
     os.wait()
     test.send(b'x')
@@ -190,7 +193,9 @@ async fn a_process_that_has_ended_gets_nothing_more() {
 
 /// The process that connected lives on, and runs what it ran.
 async fn ends_when(then: &str, speak: impl FnOnce(&mut Passer)) {
-    let setup = Setup::new(60 * MINUTE);
+    let mut setup = Setup::new(60 * MINUTE);
+    // a peer that does not answer is not what is seen here
+    setup.limits.keepalive = 60 * MINUTE;
     let agent = served(&setup).await;
     let mut passer = Passer::start(&setup, then);
     let mut sds = SecretDiscoveryServiceClient::new(passer.channel().await);
@@ -220,9 +225,7 @@ async fn ends_when(then: &str, speak: impl FnOnce(&mut Passer)) {
 #[tokio::test]
 async fn a_connection_ends_when_whom_it_was_handed_to_writes() {
     ends_when("stay", |passer| {
-        // HTTP/2's PING, which the agent would answer
-        let ping = [0, 0, 8, 6, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8];
-        passer.connection.write_all(&ping).unwrap();
+        passer.connection.write_all(&PING).unwrap();
     })
     .await;
 }
