@@ -58,6 +58,7 @@ async fn files_are_switched_together_and_the_application_is_told_each_time() {
     assert!(belongs(&leaf, &key(&pem)));
     let roots = fs::read_to_string(folder.join("ca.crt")).unwrap();
     assert_eq!(certificates(&roots), ca.roots());
+    crate::openssl_takes(&fs::read_to_string(folder.join("tls.crt")).unwrap(), &roots);
     let files = &status["files"][0];
     assert_eq!(files["identity"], WEB);
     assert!(

@@ -21,6 +21,7 @@ use credence_ca_tests::{
 use std::{
     fs,
     path::Path,
+    process::Command,
     time::{Duration, Instant},
 };
 
@@ -88,10 +89,35 @@ async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
     panic!("waited in vain: {what}");
 }
 
-/// The chain that is served to this process.
+/// The chain that is served to this process, which openssl takes, for both ends of a connection, with the roots that are served beside it.
 async fn chain(socket: &Path) -> String {
-    until("a certificate", async || {
-        fetch(socket, "default").await.ok()
+    let (chain, roots) = until("a certificate", async || {
+        let chain = fetch(socket, "default").await.ok()?;
+        Some((chain, fetch(socket, "ROOTCA").await.ok()?))
     })
-    .await
+    .await;
+    openssl_takes(&chain, &roots);
+    chain
+}
+
+/// The chain leads to the roots, and is good for servers and clients.
+fn openssl_takes(chain: &str, roots: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        fs::write(folder.path().join(name), text).unwrap();
+        folder.path().join(name)
+    };
+    let (chain, roots) = (file("chain.pem", chain), file("roots.pem", roots));
+    for purpose in ["sslserver", "sslclient"] {
+        let mut openssl = Command::new("openssl");
+        openssl.args(["verify", "-x509_strict", "-purpose", purpose, "-CAfile"]);
+        let said = openssl
+            .arg(&roots)
+            .arg("-untrusted")
+            .arg(&chain)
+            .arg(&chain)
+            .output();
+        let said = said.expect("openssl is needed");
+        assert!(said.status.success(), "{purpose}: {said:?}");
+    }
 }
