@@ -74,7 +74,7 @@ fn held(config: &AgentConfig) {
             || config.files.iter().any(|output| output.identity == one.id);
         assert!(reached, "nobody can have {}", one.id);
         assert!(one.also.iter().all(|id| ids.contains(id) && *id != one.id));
-        let known = |domain| {
+        let known = |domain: &spiffe::TrustDomain| {
             config
                 .federation
                 .iter()

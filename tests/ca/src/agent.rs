@@ -213,7 +213,8 @@ impl Agent {
     pub fn identity(&self, id: &str) -> serde_json::Value {
         let status = self.status();
         let all = status["identities"].as_array().unwrap().iter();
-        let found = all.cloned().find(|one| one["id"] == id);
+        let mut found = all.filter(|one| one["id"] == id);
+        let found = found.next().cloned();
         found.unwrap_or_else(|| panic!("no {id} in {status}"))
     }
 

@@ -395,7 +395,7 @@ fn foreign_trust_domains_come_from_somewhere_and_are_all_trusted_unless_it_is_sa
             "[[federation]]\nprofile = \"https-spiffe\"\ntrust_domain = \"other.org\"\nurl = \"{url}\"\nendpoint_id = \"{id}\"\nbundle_file = \"b\""
         ))
     };
-    assert!(spiffe("spiffe://other.org/ca", "https://other.org/bundle").is_ok());
+    assert!(spiffe("spiffe://other.org/ca", "https://ca.example.com/bundle").is_ok());
     refused(&[
         (
             and(&format!("{federation}{federation}")),
@@ -410,14 +410,17 @@ fn foreign_trust_domains_come_from_somewhere_and_are_all_trusted_unless_it_is_sa
             "not a trust domain's name",
         ),
         (
-            spiffe("spiffe://third.org/ca", "https://other.org"),
+            spiffe("spiffe://third.org/ca", "https://ca.example.com"),
             "whose bundle vouches for it",
         ),
         (
-            spiffe("spiffe://other.org/ca", "http://other.org"),
+            spiffe("spiffe://other.org/ca", "http://ca.example.com"),
             "federation[0].url",
         ),
-        (spiffe("other", "https://other.org"), "is not a SPIFFE ID"),
+        (
+            spiffe("other", "https://ca.example.com"),
+            "is not a SPIFFE ID",
+        ),
     ]);
 }
 

@@ -67,7 +67,7 @@ The configuration file is TOML; relative paths are relative to its folder:
   # [[federation]]               # bundles of foreign trust domains
   # trust_domain = \"other.org\"
   # profile = \"https-spiffe\"     # or https-web, with url and roots_file (default: the system's); or file, with file
-  # url = \"https://ca.other.org:8443/\"
+  # url = \"https://ca.example.com:8443/\"
   # endpoint_id = \"spiffe://other.org/credence/ca\"
   # bundle_file = \"other.json\"   # the first one: PEM, or a SPIFFE bundle
 
