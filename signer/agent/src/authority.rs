@@ -5,16 +5,23 @@
 //! becomes one letter; nothing here goes by it. One letter is never longer than what it replaces, so that the client's table of headers
 //! evicts nothing later than ours does. All else passes as it is: frames of other kinds, a block that goes on in another frame, and
 //! what cannot be read, for HTTP/2 to judge.
+//!
+//! Frames of data pass in pieces ([`PIECE`]). The library keeps, for as long as a connection is open, a buffer of what its longest frame took;
+//! Envoy's first request comes in frames of 16 KiB, and there are thousands of connections that say little after it.
 
 /// What every HTTP/2 connection begins with (RFC 9113 §3.4).
 const PREFACE: usize = 24;
 const FRAME_HEAD: usize = 9;
 /// The longest frame that we take (RFC 9113 §6.5.2, `SETTINGS_MAX_FRAME_SIZE`, its least value).
 const LONGEST: usize = 16_384;
+const DATA: u8 = 0;
 const HEADERS: u8 = 1;
+const END_STREAM: u8 = 0x1;
 const END_HEADERS: u8 = 0x4;
 const PADDED: u8 = 0x8;
 const PRIORITY: u8 = 0x20;
+/// The longest frame of data that is passed on, in bytes: with its head, as much as the buffer takes that the library begins with.
+const PIECE: usize = 8_192 - FRAME_HEAD;
 /// The index of `:authority` in HPACK's static table.
 const AUTHORITY: usize = 1;
 /// The name as a string, as gRPC's library has it: plain, and in Huffman's code (RFC 7541 appendix B).
@@ -22,8 +29,9 @@ const NAMES: [&[u8]; 2] = [
     b"\x0a:authority",
     &[0x88, 0xb8, 0x3b, 0x53, 0x39, 0xec, 0x32, 0x7d, 0x7f],
 ];
-/// A string of one letter, as HPACK has it.
-const LETTER: [u8; 2] = [1, b'a'];
+/// A string of one letter, as HPACK has it: in Huffman's code, which the library copies. Of a plain one its table would keep a part of the
+/// buffer that it was read in, and with it all of that, for as long as the connection is open.
+const LETTER: [u8; 2] = [0x81, 0b0001_1111];
 
 /// Where in a connection's bytes it is.
 #[derive(Debug)]
@@ -34,6 +42,44 @@ pub(crate) enum Rewriter {
     Head { head: [u8; FRAME_HEAD], have: usize },
     /// A frame of headers is gathered, its head in front.
     Block { frame: Vec<u8>, whole: usize },
+    /// A frame of data passes in pieces.
+    Pieces(Pieces),
+}
+
+/// A frame of data under way.
+#[derive(Debug)]
+pub(crate) struct Pieces {
+    flags: u8,
+    stream: [u8; 4],
+    /// So many bytes of the frame are to come.
+    left: usize,
+    /// So many of them belong to the piece whose head was passed on last.
+    of_piece: usize,
+}
+
+impl Pieces {
+    /// Passes on the head of the next piece. Only the last one may end the stream.
+    fn begin(&mut self, out: &mut impl FnMut(&[u8])) {
+        self.of_piece = self.left.min(PIECE);
+        let flags = match self.of_piece == self.left {
+            true => self.flags,
+            false => self.flags & !END_STREAM,
+        };
+        let [_, _, high, low] = u32::try_from(self.of_piece)
+            .unwrap_or_default()
+            .to_be_bytes();
+        let [s0, s1, s2, s3] = self.stream;
+        out(&[0, high, low, DATA, flags, s0, s1, s2, s3]);
+    }
+
+    fn pass(&mut self, bytes: &[u8], out: &mut impl FnMut(&[u8])) {
+        out(bytes);
+        self.left = self.left.saturating_sub(bytes.len());
+        self.of_piece = self.of_piece.saturating_sub(bytes.len());
+        if self.of_piece == 0 && self.left > 0 {
+            self.begin(out);
+        }
+    }
 }
 
 impl Default for Rewriter {
@@ -63,6 +109,7 @@ impl Rewriter {
             Self::Through(left) => *left,
             Self::Head { have, .. } => FRAME_HEAD.saturating_sub(*have),
             Self::Block { frame, whole } => whole.saturating_sub(frame.len()),
+            Self::Pieces(pieces) => pieces.of_piece,
         }
         .max(1)
     }
@@ -84,6 +131,12 @@ impl Rewriter {
                     *self = Self::frame(*head, out);
                 }
             }
+            Self::Pieces(pieces) => {
+                pieces.pass(bytes, out);
+                if pieces.left == 0 {
+                    *self = Self::NEXT;
+                }
+            }
             Self::Block { frame, whole } => {
                 frame.extend_from_slice(bytes);
                 if frame.len() >= *whole {
@@ -95,8 +148,19 @@ impl Rewriter {
     }
 
     fn frame(head: [u8; FRAME_HEAD], out: &mut impl FnMut(&[u8])) -> Self {
-        let [a, b, c, kind, flags, ..] = head;
+        let [a, b, c, kind, flags, s0, s1, s2, s3] = head;
         let length = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
+        // a padded one would have to be read, and one that is too long is for HTTP/2 to refuse
+        if kind == DATA && flags & PADDED == 0 && (PIECE + 1..=LONGEST).contains(&length) {
+            let mut pieces = Pieces {
+                flags,
+                stream: [s0, s1, s2, s3],
+                left: length,
+                of_piece: 0,
+            };
+            pieces.begin(out);
+            return Self::Pieces(pieces);
+        }
         let one_block = kind == HEADERS && flags & END_HEADERS != 0;
         if one_block && (1..=LONGEST).contains(&length) {
             return Self::Block {
@@ -218,9 +282,17 @@ mod tests {
 
     /// `:method: POST`, the authority by this first byte, `te: trailers` by a name of its own.
     fn block(first: u8, value: &[u8]) -> Vec<u8> {
-        let length = u8::try_from(value.len()).unwrap();
+        block_with(first, &plain(value))
+    }
+
+    /// The same, with the authority as HPACK has it.
+    fn block_with(first: u8, value: &[u8]) -> Vec<u8> {
         let te = [&[0x40, 2], &b"te"[..], &[8], b"trailers"].concat();
-        [&[0x83, first, length], value, &te].concat()
+        [&[0x83, first], value, &te].concat()
+    }
+
+    fn plain(value: &[u8]) -> Vec<u8> {
+        [&[u8::try_from(value.len()).unwrap()], value].concat()
     }
 
     #[test]
@@ -229,7 +301,7 @@ mod tests {
         let data = frame(0, 1, &[7; 3_000]);
         for literal in [0x41, 0x01, 0x11] {
             let ours = |value: &[u8], flags, before: &[u8], padding: &[u8]| {
-                let payload = [before, &block(literal, value), padding].concat();
+                let payload = [before, &block_with(literal, value), padding].concat();
                 let headers = frame(HEADERS, END_HEADERS | flags, &payload);
                 connection(&[settings.clone(), headers, data.clone()])
             };
@@ -239,8 +311,8 @@ mod tests {
                 (PRIORITY | PADDED, &[4, 0, 0, 0, 0, 9], &[0; 4]),
             ];
             for (flags, before, padding) in all {
-                let path = ours(b"%2Ftmp%2Fagent.sock", flags, before, padding);
-                let letter = ours(b"a", flags, before, padding);
+                let path = ours(&plain(b"%2Ftmp%2Fagent.sock"), flags, before, padding);
+                let letter = ours(&LETTER, flags, before, padding);
                 for size in [1, 2, 9, 100, 10_000] {
                     assert_eq!(passed(&path, size), letter);
                     assert_eq!(passed(&letter, size), letter);
@@ -250,10 +322,41 @@ mod tests {
     }
 
     #[test]
+    fn data_passes_in_pieces_of_which_the_last_ends_the_stream() {
+        let pieces = |payload: &[u8], flags| {
+            let cut: Vec<_> = payload.chunks(PIECE).collect();
+            let last = cut.len() - 1;
+            let cut = cut.into_iter().enumerate();
+            cut.map(|(at, piece)| frame(DATA, if at == last { flags } else { 0 }, piece))
+                .collect::<Vec<_>>()
+        };
+        let payload: Vec<u8> = (0..=255).cycle().take(LONGEST).collect();
+        for length in [1, PIECE, PIECE + 1, 2 * PIECE, 2 * PIECE + 1, LONGEST] {
+            for flags in [0, END_STREAM] {
+                let after = frame(4, 0, &[]);
+                let whole = frame(DATA, flags, &payload[..length]);
+                let came = connection(&[whole.clone(), whole, after.clone()]);
+                let expected = pieces(&payload[..length], flags);
+                let expected = [&expected[..], &expected, &[after]].concat();
+                for size in [1, 9, PIECE, 100_000] {
+                    assert_eq!(passed(&came, size), connection(&expected), "{length}");
+                }
+            }
+        }
+        for odd in [
+            frame(DATA, PADDED, &payload),
+            frame(DATA, 0, &[0; LONGEST + 1]),
+        ] {
+            let came = connection(&[odd]);
+            assert_eq!(passed(&came, 100_000), came);
+        }
+    }
+
+    #[test]
     fn a_value_in_huffmans_code_is_replaced_too() {
         let coded = [&[0x41, 0x82], &[0x60, 0xd5][..]].concat();
-        let plain = [&[0x41][..], &LETTER].concat();
-        assert_eq!(without_authority(&coded), Some(plain));
+        let letter = [&[0x41][..], &LETTER].concat();
+        assert_eq!(without_authority(&coded), Some(letter));
     }
 
     #[test]

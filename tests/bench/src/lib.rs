@@ -8,6 +8,7 @@
     reason = "a bench reads the clock: that is what it is for"
 )]
 
+pub mod agent;
 pub mod bootstrap;
 pub mod ca;
 pub mod cases;

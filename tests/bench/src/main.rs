@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use credence_bench::{
-    ca,
+    agent, ca,
     filter::{self, Plan},
     signer,
 };
@@ -20,6 +20,24 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Bench {
+    /// The agent with thousands of SDS streams, and with a thousand identities
+    Agent {
+        /// Where the JSON list goes; the processes' folders are beside it
+        #[arg(long, default_value = "target/bench/agent.json")]
+        out: PathBuf,
+        /// Fewer rotations and minutes: three minutes in all, too short for memory that grows slowly
+        #[arg(long)]
+        quick: bool,
+        /// Only this case: sds, identities (repeatable)
+        #[arg(long, value_name = "CASE")]
+        only: Vec<String>,
+        /// Rotations that the streams see, in place of the default
+        #[arg(long)]
+        rounds: Option<usize>,
+        /// SDS streams, in place of 5,000: fewer for a profiler, and no targets then
+        #[arg(long)]
+        streams: Option<usize>,
+    },
     /// The filter in real Envoys over mutual TLS, beside no filter, RBAC and a Wasm filter that does nothing
     Filter {
         /// Where the JSON list goes
@@ -71,6 +89,22 @@ enum Bench {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
     match Arguments::parse().bench {
+        Bench::Agent {
+            out,
+            quick,
+            only,
+            rounds,
+            streams,
+        } => {
+            let mut effort = if quick {
+                agent::Effort::quick()
+            } else {
+                agent::Effort::full()
+            };
+            effort.rotations = rounds.unwrap_or(effort.rotations);
+            effort.streams = streams.unwrap_or(effort.streams);
+            agent::run(&agent::Plan { effort, only }, &out).await
+        }
         Bench::Filter {
             out,
             quick,

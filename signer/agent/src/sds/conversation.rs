@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use envoy_types::pb::envoy::config::core::v3::Node;
 use envoy_types::pb::envoy::service::discovery::v3::{
     DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse,
@@ -18,7 +19,7 @@ use super::note::{Fault, Note, Reaction};
 use super::service::Sds;
 use super::snapshot::Snapshot;
 use super::stream::Stream;
-use super::wire::Requests;
+use super::wire::{Requests, framed};
 use crate::board::Reader;
 use crate::desk::{no_identity, shutting_down};
 use crate::gate::Caller;
@@ -103,7 +104,7 @@ pub(super) struct Conversation<P: Protocol> {
     pub(super) view: Arc<View>,
     pub(super) stream: P,
     pub(super) requests: Requests<P::Request>,
-    pub(super) responses: mpsc::Sender<Result<P::Response, Status>>,
+    pub(super) responses: mpsc::Sender<Result<Bytes, Status>>,
     pub(super) place: Place,
 }
 
@@ -200,7 +201,7 @@ impl<P: Protocol> Seated<P> {
     async fn go_on(
         mut self,
         mut requests: Requests<P::Request>,
-        responses: &mpsc::Sender<Result<P::Response, Status>>,
+        responses: &mpsc::Sender<Result<Bytes, Status>>,
         mut response: Option<P::Response>,
     ) -> End {
         loop {
@@ -214,7 +215,10 @@ impl<P: Protocol> Seated<P> {
                 self.sds
                     .desk
                     .pushed(self.reader.view(), Some(P::version(&response)));
-                room.send(Ok(response));
+                match framed(&response) {
+                    Ok(framed) => room.send(Ok(framed)),
+                    Err(status) => return End::Because(status),
+                }
                 continue;
             }
             drop(room);
@@ -229,7 +233,7 @@ impl<P: Protocol> Seated<P> {
     async fn next(
         &mut self,
         requests: &mut Requests<P::Request>,
-        responses: &mpsc::Sender<Result<P::Response, Status>>,
+        responses: &mpsc::Sender<Result<Bytes, Status>>,
     ) -> Result<Option<P::Response>, End> {
         let request = tokio::select! {
             request = requests.message() => match request {

@@ -19,7 +19,7 @@ use super::delta::Delta;
 use super::metadata;
 use super::note::Reaction;
 use super::stream::Stream;
-use super::wire::{Requests, response};
+use super::wire::{Requests, framed, response};
 use crate::board::Boards;
 use crate::desk::{Desk, no_identity};
 
@@ -110,7 +110,7 @@ impl Sds {
                 self.begin(request, delta).await
             }
             Some("FetchSecrets") => {
-                let fetched = self.fetch(request).await?;
+                let fetched = framed(&self.fetch(request).await?)?;
                 Ok(response(tokio_stream::once(Ok(fetched))))
             }
             _ => Err(Status::unimplemented("SDS has no such method")),

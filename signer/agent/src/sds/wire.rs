@@ -1,25 +1,24 @@
 //! gRPC's messages on an HTTP/2 stream (gRPC over HTTP2, "Requests" and "Responses"), with buffers that are given back.
 //!
-//! tonic's own keep, as long as a stream is open, what its longest message took: an Envoy's first request, some 100 KB with the list of its
-//! extensions, and there are thousands of streams.
+//! tonic's own keep, as long as a stream is open, what its longest message took, either way: an Envoy's first request, some 100 KB with the
+//! list of its extensions, and a chain with its key in each response. There are thousands of streams.
 
 use std::marker::PhantomData;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 
-use bytes::{Buf, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use http_body::Frame;
 use http_body_util::BodyExt;
 use prost::Message;
 use tokio_stream::Stream;
 use tonic::Status;
 use tonic::body::Body;
-use tonic::codec::{BufferSettings, EncodeBody, SingleMessageCompressionOverride};
 use tonic::codegen::http::header::CONTENT_TYPE;
-use tonic::codegen::http::{HeaderValue, Response};
-use tonic_prost::ProstCodec;
+use tonic::codegen::http::{HeaderMap, HeaderValue, Response};
 
-/// What a stream begins with for what it sends, in bytes.
-const SMALL: usize = 256;
-/// When as much waits to be sent, no more is encoded.
-const ENOUGH: usize = 32 << 10;
+/// What is in front of each message, in bytes: whether it is compressed, and its length.
+const HEAD: usize = 5;
 
 /// The messages of a request's body.
 pub(super) struct Requests<T> {
@@ -88,27 +87,67 @@ impl<T: Message + Default> Requests<T> {
     }
 }
 
-/// A response of these messages.
-pub(super) fn response<T>(
-    messages: impl Stream<Item = Result<T, Status>> + Send + 'static,
-) -> Response<Body>
-where
-    T: Message + Default + 'static,
-{
-    let encoder = ProstCodec::<T, T>::raw_encoder(BufferSettings::new(SMALL, ENOUGH));
-    let whole = SingleMessageCompressionOverride::default();
-    let body = EncodeBody::new_server(encoder, messages, None, whole, None);
-    let mut response = Response::new(Body::new(body));
+/// A message as it is sent.
+pub(super) fn framed(message: &impl Message) -> Result<Bytes, Status> {
+    let length = message.encoded_len();
+    let told = u32::try_from(length).map_err(|_| Status::internal("a message too long"))?;
+    let mut bytes = BytesMut::with_capacity(HEAD + length);
+    bytes.put_u8(0);
+    bytes.put_u32(told);
+    let encoded = message.encode(&mut bytes);
+    encoded.map_err(|error| Status::internal(error.to_string()))?;
+    Ok(bytes.freeze())
+}
+
+/// A response of these messages. A status ends it; without one it ends well.
+pub(super) fn response(
+    messages: impl Stream<Item = Result<Bytes, Status>> + Send + Unpin + 'static,
+) -> Response<Body> {
+    let mut response = Response::new(Body::new(Responses {
+        messages,
+        ended: false,
+    }));
     let grpc = HeaderValue::from_static("application/grpc");
     response.headers_mut().insert(CONTENT_TYPE, grpc);
     response
 }
 
+/// The body of a response. Nothing is kept of a message once HTTP/2 has it.
+struct Responses<S> {
+    messages: S,
+    ended: bool,
+}
+
+impl<S: Stream<Item = Result<Bytes, Status>> + Unpin> http_body::Body for Responses<S> {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        let status = match ready!(Pin::new(&mut self.messages).poll_next(cx)) {
+            Some(Ok(message)) => return Poll::Ready(Some(Ok(Frame::data(message)))),
+            Some(Err(status)) => status,
+            None => Status::ok(""),
+        };
+        self.ended = true;
+        let mut trailers = HeaderMap::new();
+        let added = status.add_header(&mut trailers);
+        Poll::Ready(Some(added.map(|()| Frame::trailers(trailers))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.ended
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
     use envoy_types::pb::envoy::service::discovery::v3::DiscoveryRequest;
-    use http_body::Frame;
     use http_body_util::StreamBody;
     use http_body_util::combinators::BoxBody;
     use tonic::Code;
@@ -123,9 +162,7 @@ mod tests {
     }
 
     fn framed(request: &DiscoveryRequest) -> Vec<u8> {
-        let encoded = request.encode_to_vec();
-        let length = u32::try_from(encoded.len()).unwrap().to_be_bytes();
-        [&[0], &length[..], &encoded].concat()
+        super::framed(request).unwrap().to_vec()
     }
 
     fn requests(frames: Vec<Vec<u8>>) -> Requests<DiscoveryRequest> {
@@ -147,6 +184,20 @@ mod tests {
             }
             assert_eq!(requests.buffer.capacity(), 0, "a buffer was kept");
             assert_eq!(requests.message().await.unwrap(), None);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_response_is_its_messages_and_a_status_that_ends_it() {
+        for (end, code) in [(None, "0"), (Some(Status::unavailable("gone")), "14")] {
+            let messages = [Ok(Bytes::from_static(b"one"))].into_iter();
+            let after = [Err(Status::internal("too late"))].into_iter();
+            let ended = end.is_some();
+            let messages = messages.chain(end.map(Err)).chain(after.filter(|_| ended));
+            let sent = response(tokio_stream::iter(messages.collect::<Vec<_>>()));
+            let whole = sent.into_body().collect().await.unwrap();
+            assert_eq!(whole.trailers().unwrap()["grpc-status"], code);
+            assert_eq!(whole.to_bytes(), "one");
         }
     }
 
