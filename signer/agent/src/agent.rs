@@ -1,11 +1,12 @@
 //! The agent: a task that renews for each identity, and one that serves for each socket.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use spiffe::SpiffeId;
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 
@@ -13,6 +14,7 @@ use crate::board::Boards;
 use crate::bundle::Anchors;
 use crate::clock::Clock;
 use crate::desk::ended;
+use crate::follow::Kept;
 use crate::keeper::Keeper;
 use crate::plan::{Identity, Limits, Plan, Workload};
 use crate::post::{Means, Post};
@@ -59,6 +61,7 @@ pub struct Agent {
     shelf: Shelf,
     means: Means,
     reports: Arc<Reports>,
+    kept: BTreeMap<SpiffeId, Kept>,
 }
 
 impl Agent {
@@ -103,6 +106,7 @@ impl Agent {
         let ids = plan.identities.iter().map(|identity| &identity.id);
         Ok(Self {
             reports: Reports::of(ids),
+            kept: BTreeMap::new(),
             identities: plan.identities,
             posts,
             upstream,
@@ -124,6 +128,11 @@ impl Agent {
         Arc::clone(&self.means.standings)
     }
 
+    /// Has an identity begin with what it had before. It is checked as an answer of a CA is, and left where it is of no use.
+    pub fn begin_with(&mut self, id: SpiffeId, kept: Kept) {
+        self.kept.insert(id, kept);
+    }
+
     /// How identities are doing, also while the agent runs.
     #[must_use]
     pub fn reports(&self) -> Arc<Reports> {
@@ -135,7 +144,10 @@ impl Agent {
     /// # Errors
     ///
     /// [`AgentError::Serve`] when a socket can no longer be served; the other ones are closed too.
-    pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), AgentError> {
+    pub async fn run(
+        mut self,
+        shutdown: impl Future<Output = ()> + Send,
+    ) -> Result<(), AgentError> {
         let (stop, stopped) = watch::channel(());
         let mut tasks = JoinSet::new();
         let catalogues = Arc::clone(&self.means.catalogues);
@@ -146,7 +158,11 @@ impl Agent {
         for Identity { id, dns_names } in self.identities {
             let clock = Arc::clone(&self.clock);
             let reports = Arc::clone(&self.reports);
-            let keeper = Keeper::new((id, dns_names), anchors.clone(), clock, reports);
+            let kept = self.kept.remove(&id);
+            let mut keeper = Keeper::new((id, dns_names), anchors.clone(), clock, reports);
+            if let Some(kept) = kept {
+                keeper.begin_with(kept);
+            }
             tasks.spawn(until(stopped.clone(), keeper.run()));
         }
         for post in self.posts {

@@ -18,6 +18,22 @@ pub struct Served {
     bundle: Arc<Bundle>,
 }
 
+/// What an identity had when an agent ended, from wherever it was kept.
+pub struct Kept {
+    /// The certificate and its issuers, DER, the leaf first.
+    pub chain: Vec<Vec<u8>>,
+    /// The key, PKCS #8 PEM.
+    pub key: Zeroizing<String>,
+    /// The trust domain's roots, DER.
+    pub bundle: Vec<Vec<u8>>,
+}
+
+impl fmt::Debug for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Kept(..)")
+    }
+}
+
 /// Follows what is served for one identity: made by [`Shelf::follow`].
 pub struct Follow {
     id: SpiffeId,

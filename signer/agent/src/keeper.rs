@@ -11,6 +11,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::bundle::{Anchors, Heard, Hearer, Mark, Source};
 use crate::clock::Clock;
+use crate::follow::Kept;
 use crate::key::{KeyError, WorkloadKey};
 use crate::report::{self, CertificateReport, Phase, Reports};
 use crate::rotation::{Action, Draw, Event, Lead, Proof, Rotation, Setback, State};
@@ -84,6 +85,34 @@ impl Keeper {
             attempt: None,
             serial: None,
             held: watch::Sender::new(None),
+        }
+    }
+
+    /// Serves what was kept, if it is of use still.
+    pub(crate) fn begin_with(&mut self, kept: Kept) {
+        let now = self.clock.now();
+        match self.of_use(kept, now) {
+            Ok(svid) => {
+                self.publish(svid, Mark::default());
+                tracing::info!(identity = %self.id, serial = self.serial, "the certificate from before is served");
+            }
+            Err(reason) => {
+                tracing::info!(identity = %self.id, %reason, "the certificate from before is of no use any more");
+            }
+        }
+        self.note_state();
+    }
+
+    fn of_use(&mut self, kept: Kept, now: SystemTime) -> Result<Svid, Failure> {
+        let key = WorkloadKey::from_pem(&kept.key)?;
+        let issued = Issued {
+            chain: kept.chain,
+            bundle: kept.bundle,
+        };
+        let svid = Svid::check(issued, key, &self.id, now)?;
+        match self.rotation.take_up(now, svid.not_after) {
+            true => Ok(svid),
+            false => Err(Rejection::Ended(svid.not_after).into()),
         }
     }
 

@@ -4,6 +4,7 @@ use std::fmt;
 
 use pem_rfc7468::LineEnding;
 use rcgen::{CertificateParams, DistinguishedName, KeyPair, PublicKeyData, SanType};
+use rustls_pki_types::PrivatePkcs8KeyDer;
 use spiffe::SpiffeId;
 use zeroize::{Zeroize, Zeroizing};
 
@@ -18,12 +19,15 @@ pub(crate) enum KeyError {
     /// The request for a certificate could not be built.
     #[error("no certificate request could be built")]
     Request(#[source] rcgen::Error),
+    /// A key that was kept cannot be read. What the library says of it is left out: it may have parts of it.
+    #[error("the key cannot be read")]
+    Decode,
     /// The key could not be written as PEM.
     #[error("the key could not be encoded")]
     Encode,
 }
 
-/// A P-256 private key that lives in memory only and is overwritten when it is dropped.
+/// A P-256 private key that is overwritten when it is dropped.
 ///
 /// P-256 because Envoy does not offer Ed25519 to its peers. `Debug` shows nothing of it. Candid limit: the cryptography
 /// library holds a copy of its own and frees that as it sees fit.
@@ -38,6 +42,22 @@ impl WorkloadKey {
     pub(crate) fn generate() -> Result<Self, KeyError> {
         let pair = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256);
         pair.map(Self).map_err(KeyError::Generate)
+    }
+
+    /// A key that was written as PKCS #8 PEM.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::Decode`] if it is none, or not one of P-256.
+    pub(crate) fn from_pem(pem: &str) -> Result<Self, KeyError> {
+        let (label, der) = pem_rfc7468::decode_vec(pem.as_bytes()).map_err(|_| KeyError::Decode)?;
+        let der = Zeroizing::new(der);
+        if label != "PRIVATE KEY" {
+            return Err(KeyError::Decode);
+        }
+        let der = PrivatePkcs8KeyDer::from(der.as_slice());
+        let pair = KeyPair::from_pkcs8_der_and_sign_algo(&der, &rcgen::PKCS_ECDSA_P256_SHA256);
+        pair.map(Self).map_err(|_| KeyError::Decode)
     }
 
     /// A certification request for `id`: the SPIFFE ID as the one URI SAN, the subject empty (X509-SVID §2);
@@ -98,6 +118,21 @@ mod tests {
 
     fn id() -> SpiffeId {
         SpiffeId::new("spiffe://example.org/frontend").unwrap()
+    }
+
+    #[test]
+    fn a_key_that_was_written_is_the_same_and_another_is_none() {
+        let key = WorkloadKey::generate().unwrap();
+        let pem = key.to_pem().unwrap();
+        let again = WorkloadKey::from_pem(&pem).unwrap();
+        assert_eq!(again.public_key(), key.public_key());
+        let other = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384).unwrap();
+        let other =
+            pem_rfc7468::encode_string("PRIVATE KEY", LineEnding::LF, other.serialized_der());
+        for bad in [String::new(), pem[..100].to_owned(), other.unwrap()] {
+            let error = WorkloadKey::from_pem(&bad).unwrap_err();
+            assert!(matches!(error, KeyError::Decode), "{error}");
+        }
     }
 
     #[test]

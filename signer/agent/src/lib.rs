@@ -42,7 +42,7 @@ pub use agent::{Agent, AgentError};
 pub use bundle::{BundleError, Mark};
 pub use callers::{Callers, Looking, OneUid, Registered};
 pub use clock::Clock;
-pub use follow::{Follow, Served};
+pub use follow::{Follow, Kept, Served};
 pub use one_writer::{OneWriter, Overheard};
 pub use plan::{Access, Identity, Limits, Plan, Socket, Workload};
 pub use report::{CertificateReport, Phase, Report, Reports, Setback};

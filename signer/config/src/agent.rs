@@ -30,6 +30,8 @@ use std::{
 pub struct AgentConfig {
     /// The trust domain of its identities.
     pub trust_domain: TrustDomain,
+    /// Where certificates and keys are kept for the next start; none: nowhere.
+    pub state_dir: Option<PathBuf>,
     /// Where `credence agent status` asks.
     pub status_socket: PathBuf,
     /// Where `/livez`, `/readyz` and `/metrics` are.
@@ -124,6 +126,7 @@ fn read(raw: RawAgent, folder: &Path, faults: &mut Vec<String>) -> Option<AgentC
     let monitor = raw.monitor.map(|address| keep(faults, loopback(address)));
     let config = AgentConfig {
         trust_domain: domain?,
+        state_dir: raw.state_dir.map(|path| folder.join(path)),
         status_socket: folder.join(
             raw.status_socket
                 .unwrap_or_else(|| "agent-status.sock".into()),

@@ -2,6 +2,7 @@
 
 mod delivery;
 mod gather;
+mod kept;
 mod pages;
 mod plan;
 mod run;

@@ -87,6 +87,8 @@ pub(crate) enum Failure {
     NoAgent(PathBuf, #[source] io::Error),
     #[error(transparent)]
     SharedFolder(#[from] SharedFolder),
+    #[error("state_dir: {} cannot be used", .0.display())]
+    AgentState(PathBuf, #[source] io::Error),
     #[error("federation: {0}")]
     Federation(#[from] FederationError),
     #[error("a task of the agent failed")]
@@ -140,6 +142,7 @@ impl Failure {
             | Self::SharedFolder(_)
             | Self::Federation(_) => 3,
             Self::State(_)
+            | Self::AgentState(..)
             | Self::Secret(_)
             | Self::Ledger(_)
             | Self::LedgerRead(_)

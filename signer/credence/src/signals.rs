@@ -2,7 +2,7 @@
 
 use crate::failure::Failure;
 use std::future::Future;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::info;
 
 /// Resolves at SIGINT or SIGTERM.
@@ -19,4 +19,12 @@ pub(crate) fn told_to_stop() -> Result<impl Future<Output = ()> + Send, Failure>
             _ = terminate.recv() => info!("SIGTERM: stopping"),
         }
     })
+}
+
+/// SIGHUP, which ends nothing from now on.
+///
+/// # Errors
+/// If signals cannot be handled.
+pub(crate) fn hangups() -> Result<Signal, Failure> {
+    signal(SignalKind::hangup()).map_err(|e| Failure::Start("signal handling", e))
 }

@@ -51,6 +51,20 @@ impl Rotation {
         }
     }
 
+    /// Begins with a certificate that was kept; whether it is of use. When it was received is not known: its time is what is left of it.
+    pub(crate) fn take_up(&mut self, now: SystemTime, not_after: SystemTime) -> bool {
+        let term = Term {
+            received: now,
+            not_after,
+        };
+        if not_after <= now {
+            return false;
+        }
+        let renewal = Due::after(now, self.draw.renewal_after(term.left(now)));
+        self.state = State::Holding { term, renewal };
+        true
+    }
+
     /// Takes what happened and says what to do, in order.
     pub(crate) fn step(&mut self, now: SystemTime, event: Event) -> Vec<Action> {
         let withdrawn = self.expire(now);

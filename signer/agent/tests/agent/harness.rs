@@ -215,6 +215,10 @@ impl Setup {
         Self::start_agent(Agent::carry_out(plan, ca, clock).unwrap())
     }
 
+    pub(crate) fn start_bound(&self, agent: Agent) -> Running {
+        Self::start_agent(agent)
+    }
+
     fn start_agent(agent: Agent) -> Running {
         let (standings, shelf) = (agent.standings(), agent.shelf());
         let (stop, stopped) = oneshot::channel::<()>();

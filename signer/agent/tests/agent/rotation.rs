@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use credence_agent::Clock;
+use credence_agent::{Clock, Kept};
+use spiffe::SpiffeId;
 use tokio::time::{sleep, timeout};
 
 use crate::harness::{ID, MINUTE, Mood, SECOND, Setup, names};
@@ -156,4 +157,53 @@ async fn renewals_failures_and_refusals_are_one_line_each_and_no_key_is_logged()
     assert_eq!(with("no such secret").len(), 1);
     assert!(with("PRIVATE KEY").is_empty());
     assert!(setup.clock.now() > setup.ca.asked()[0]);
+}
+
+/// What the first one had, as it would be kept.
+async fn kept(setup: &Setup, id: &SpiffeId) -> Kept {
+    let agent = setup.start();
+    let mut follow = agent.shelf.follow(id);
+    follow.changed().await;
+    let served = follow.newest().unwrap();
+    let key = pem_rfc7468::encode_string("PRIVATE KEY", pem_rfc7468::LineEnding::LF, &served.key());
+    let kept = Kept {
+        chain: served.chain().to_vec(),
+        key: key.unwrap().into(),
+        bundle: served.bundle().roots.clone(),
+    };
+    agent.stop().await.unwrap();
+    kept
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_kept_is_served_without_the_ca_and_renewed_in_its_time() {
+    let setup = Setup::new(60 * MINUTE);
+    let id = SpiffeId::new(ID).unwrap();
+    let kept = kept(&setup, &id).await;
+    let asked = setup.ca.asked().len();
+    let mut agent = setup.bind(vec![setup.workload("s")]).unwrap();
+    agent.begin_with(id, kept);
+    let _agent = setup.start_bound(agent);
+    let mut envoy = setup.envoy().await;
+    envoy.subscribe(&["default"]).await;
+    envoy.accept(&["default"]).await;
+    assert_eq!(setup.ca.asked().len(), asked, "there was no need");
+    sleep(31 * MINUTE).await;
+    envoy.accept(&["default"]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_of_no_use_any_more_is_left() {
+    let setup = Setup::new(60 * MINUTE);
+    let id = SpiffeId::new(ID).unwrap();
+    let kept = kept(&setup, &id).await;
+    let asked = setup.ca.asked().len();
+    sleep(61 * MINUTE).await;
+    let mut agent = setup.bind(vec![setup.workload("s")]).unwrap();
+    agent.begin_with(id, kept);
+    let _agent = setup.start_bound(agent);
+    let mut envoy = setup.envoy().await;
+    envoy.subscribe(&["default"]).await;
+    envoy.accept(&["default"]).await;
+    assert_eq!(setup.ca.asked().len(), asked + 1, "asked at once");
 }

@@ -8,6 +8,7 @@ use std::{net::SocketAddr, path::PathBuf};
 #[serde(deny_unknown_fields)]
 pub(super) struct RawAgent {
     pub(super) trust_domain: String,
+    pub(super) state_dir: Option<PathBuf>,
     pub(super) status_socket: Option<PathBuf>,
     pub(super) monitor: Option<SocketAddr>,
     pub(super) validation: Option<RawValidation>,

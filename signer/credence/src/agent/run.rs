@@ -3,6 +3,7 @@
 use super::{
     delivery,
     gather::{Around, Insight},
+    kept,
     pages::AgentPages,
     plan,
     status::StatusSocket,
@@ -23,9 +24,10 @@ use credence_delivery::{
     outputs::{Output, Outputs},
     watched::WatchedFiles,
 };
-use std::{collections::BTreeSet, fs, future::Future, net::SocketAddr, path::Path, sync::Arc};
+use std::{collections::BTreeSet, fs, future::Future, io, net::SocketAddr, path::Path, sync::Arc};
 use tokio::{
     net::TcpListener,
+    signal::unix::Signal,
     task::{JoinError, JoinSet},
 };
 use tracing::info;
@@ -40,7 +42,8 @@ pub(super) fn run(arguments: &AgentRunArguments, log: &LogArguments) -> Result<(
     let mut plan = plan::plan(&config)?;
     let upstream = upstream::upstream(&config)?;
     let clock: Arc<dyn Clock> = Arc::new(WallClock);
-    let outputs = delivery::outputs(&arguments.config, &config.files)?;
+    let mut outputs = delivery::outputs(&arguments.config, &config.files)?;
+    outputs.extend(kept::outputs(&config)?);
     let grants = delivery::grants(&arguments.config, &config.sds_files)?;
     let watched = WatchedFiles::new(grants, Arc::clone(&clock));
     if !config.sds_files.is_empty() {
@@ -81,58 +84,94 @@ struct Work {
 
 async fn serve(work: Work) -> Result<(), Failure> {
     let told = signals::told_to_stop()?;
+    let hangups = signals::hangups()?;
     let (config, clock) = (work.config, work.clock);
     let sockets = work.plan.sockets.len();
-    let agent = Agent::carry_out(work.plan, work.upstream, Arc::clone(&clock))?;
+    let mut agent = Agent::carry_out(work.plan, work.upstream, Arc::clone(&clock))?;
+    if let Some(state) = &config.state_dir {
+        for one in &config.identities {
+            if let Some(kept) = kept::kept(state, &one.id, clock.now()) {
+                agent.begin_with(one.id.clone(), kept);
+            }
+        }
+    }
+    let mut beside = JoinSet::new();
+    beside.spawn(forever(nothing_to_read_again(hangups)));
     let outputs = Outputs::new(work.outputs, &agent.shelf(), &clock)?;
-    let own = BTreeSet::from([config.trust_domain.clone()]);
-    let seed = getrandom::u64()
-        .map_err(|e| Failure::Start("source of random numbers", std::io::Error::other(e)))?;
-    let federation = Federation::new(work.foreign, &own, seed, &agent.shelf(), &clock)?;
-    let watched = work.watched;
+    let federation = federation(work.foreign, &config, &agent, &clock)?;
     let around = Around {
         files: outputs.states(),
         foreign: federation.sources(),
-        watched: watched.clone(),
+        watched: work.watched.clone(),
     };
-    let insight = Insight::of(&agent, &config, around, clock);
-    let insight = Arc::new(insight);
-    let mut beside = JoinSet::new();
     beside.spawn(outputs.run());
-    beside.spawn(watched.run());
+    beside.spawn(work.watched.run());
     beside.spawn(federation.run());
-    let status = StatusSocket::bind(&config.status_socket)?;
-    beside.spawn(forever(status.run(Arc::clone(&insight))));
-    let monitor = match config.monitor {
-        Some(address) => {
-            let (at, listener) = monitor(address, AgentPages(insight)).await?;
-            beside.spawn(forever(listener.run(std::future::pending())));
-            Some(tracing::field::display(at))
-        }
-        None => None,
-    };
+    let insight = Arc::new(Insight::of(&agent, &config, around, clock));
+    let monitor = show(&config, insight, &mut beside).await?;
     info!(
         identities = config.identities.len(),
         sockets,
         status = %config.status_socket.display(),
-        monitor,
+        monitor = monitor.map(tracing::field::display),
         "ready"
     );
-    let failed = async {
-        // none of them ends but by a panic
-        match beside.join_next().await {
-            Some(Ok(Err(fault)) | Err(fault)) => fault.into(),
-            Some(Ok(Ok(()))) | None => std::future::pending::<Failure>().await,
-        }
-    };
     let ended = tokio::select! {
         ended = agent.run(told) => ended.map_err(Failure::from),
-        failure = failed => Err(failure),
+        failure = failed(&mut beside) => Err(failure),
     };
     beside.shutdown().await;
     ended?;
     info!("stopped");
     Ok(())
+}
+
+type Beside = JoinSet<Result<(), JoinError>>;
+
+/// Why one of them has ended: by a panic, since none ends otherwise.
+async fn failed(beside: &mut Beside) -> Failure {
+    match beside.join_next().await {
+        Some(Ok(Err(fault)) | Err(fault)) => fault.into(),
+        Some(Ok(Ok(()))) | None => std::future::pending().await,
+    }
+}
+
+/// Bundles of other trust domains. When they are asked for is this agent's own draw.
+fn federation(
+    foreign: Vec<Foreign>,
+    config: &AgentConfig,
+    agent: &Agent,
+    clock: &Arc<dyn Clock>,
+) -> Result<Federation, Failure> {
+    let own = BTreeSet::from([config.trust_domain.clone()]);
+    let draw = getrandom::u64();
+    let draw = draw.map_err(|e| Failure::Start("source of random numbers", io::Error::other(e)))?;
+    Ok(Federation::new(foreign, &own, draw, &agent.shelf(), clock)?)
+}
+
+/// Tells how the agent is doing: on the status socket, and for monitors, if there is a place for them; gives that.
+async fn show(
+    config: &AgentConfig,
+    insight: Arc<Insight>,
+    beside: &mut Beside,
+) -> Result<Option<SocketAddr>, Failure> {
+    let status = StatusSocket::bind(&config.status_socket)?;
+    beside.spawn(forever(status.run(Arc::clone(&insight))));
+    let Some(address) = config.monitor else {
+        return Ok(None);
+    };
+    let (at, listener) = monitor(address, AgentPages(insight)).await?;
+    beside.spawn(forever(listener.run(std::future::pending())));
+    Ok(Some(at))
+}
+
+/// Whoever sends SIGHUP expects something of it.
+async fn nothing_to_read_again(mut hangups: Signal) {
+    while hangups.recv().await.is_some() {
+        info!(
+            "SIGHUP: registries, tokens and watched files are looked at by themselves; another configuration takes a restart"
+        );
+    }
 }
 
 async fn forever(work: impl Future<Output = ()>) -> Result<(), JoinError> {

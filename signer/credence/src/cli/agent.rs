@@ -7,6 +7,7 @@ const RUN_HELP: &str = "\
 The configuration file is TOML; relative paths are relative to its folder:
 
   trust_domain = \"example.org\"
+  # state_dir = \"state\"          # mode 0700: keys and certificates are kept there, and served at the next start; left out: nowhere
   # status_socket = \"agent-status.sock\"  # where `credence agent status` asks
   # monitor = \"127.0.0.1:9102\"   # /livez, /readyz, /metrics; loopback only
   # validation = \"trusted-ca\"    # or spiffe: how Envoys are told whom to trust; a node's metadata overrides it
@@ -76,6 +77,7 @@ The configuration file is TOML; relative paths are relative to its folder:
   # streams = 16384              # streams_per_uid = 12288
 
 Keys are made in memory, a new one for each certificate; they leave it over sockets, and to [[files]].
+Registries, tokens and watched files are looked at by themselves; another configuration takes a restart. SIGHUP does nothing.
 SIGINT and SIGTERM end it; sockets are removed then, and files stay.";
 
 /// The example in `credence agent run --help`.

@@ -147,3 +147,45 @@ async fn a_new_root_is_served_without_a_restart() {
     assert_eq!(agent.status()["bundles"][0]["roots"], 2);
     assert_eq!(chain(&agent.path("web.sock")).await, before);
 }
+
+/// A join token is good once, and an agent is started more often.
+#[tokio::test]
+async fn what_is_kept_is_served_at_the_next_start_and_renewed_without_a_new_token() {
+    let ca = ca(SHORT);
+    let id = "spiffe://example.org/host/one";
+    let toml = "state_dir = \"state\"\n".to_owned()
+        + &source(&ca)
+            .replace("roots_file = \"roots.pem\"\n", "")
+            .replace("token_file", "join_token_file")
+        + &ONE.replace(WEB, id);
+    let mut agent = prepared(&ca, &toml);
+    let token = ca.order(&["token", "create", id, "--ttl", "5m"]);
+    fs::write(agent.path("token"), &token).unwrap();
+    agent.start_again();
+    let socket = agent.path("web.sock");
+    chain(&socket).await;
+    for _ in 0..2 {
+        until("it to be kept", async || {
+            let status = agent.status();
+            (status["files"][0]["serial"] == status["identities"][0]["serial"]).then_some(())
+        })
+        .await;
+        agent.kill();
+        agent.start_again();
+        let first = agent.logged("the certificate from before is served");
+        assert_eq!(first.len(), 1, "{}", agent.log());
+        let serial = first[0]["serial"].as_str().unwrap().to_owned();
+        until("a renewal", async || {
+            let one = agent.identity(id);
+            (one["serial"] != serial.as_str() && one["state"] == "holding").then_some(())
+        })
+        .await;
+    }
+    // a folder that others can enter is none for keys
+    agent.stop();
+    let state = agent.path("state");
+    fs::set_permissions(&state, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let (code, told) = agent.refused();
+    assert_eq!(code, 4, "{told}");
+    assert!(told.contains("mode 0700"), "{told}");
+}

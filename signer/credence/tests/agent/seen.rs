@@ -112,3 +112,19 @@ async fn nobody_else_is_told_and_without_an_agent_it_is_said() {
     assert_eq!(code, 8, "{err}");
     assert!(err.contains("is `credence agent run` running"), "{err}");
 }
+
+#[tokio::test]
+async fn a_hangup_ends_nothing_and_is_answered_in_the_log() {
+    let ca = ca("");
+    let agent = started(&ca, &(source(&ca) + ONE));
+    chain(&agent.path("web.sock")).await;
+    agent.signal(rustix::process::Signal::HUP);
+    until("a line in the log", async || {
+        agent
+            .log()
+            .contains("another configuration takes a restart")
+            .then_some(())
+    })
+    .await;
+    chain(&agent.path("web.sock")).await;
+}
