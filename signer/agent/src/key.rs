@@ -129,7 +129,11 @@ mod tests {
         let other = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384).unwrap();
         let other =
             pem_rfc7468::encode_string("PRIVATE KEY", LineEnding::LF, other.serialized_der());
-        for bad in [String::new(), pem[..100].to_owned(), other.unwrap()] {
+        for bad in [
+            String::new(),
+            pem.chars().take(100).collect(),
+            other.unwrap(),
+        ] {
             let error = WorkloadKey::from_pem(&bad).unwrap_err();
             assert!(matches!(error, KeyError::Decode), "{error}");
         }
