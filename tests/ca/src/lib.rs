@@ -17,4 +17,5 @@ pub mod daemon;
 pub mod local;
 pub mod reader;
 pub mod token;
+pub mod wait;
 pub mod wire;

@@ -17,13 +17,9 @@ mod served;
 use credence_ca_tests::{
     agent::{Agent, fetch},
     daemon::{Daemon, Setup},
+    wait::until,
 };
-use std::{
-    fs,
-    path::Path,
-    process::Command,
-    time::{Duration, Instant},
-};
+use std::{fs, path::Path, process::Command};
 
 /// A CA whose certificates live for seconds.
 const SHORT: &str = r#"
@@ -71,22 +67,6 @@ fn started(ca: &Daemon, toml: &str) -> Agent {
     let mut agent = prepared(ca, toml);
     agent.start_again();
     agent
-}
-
-/// Waits until something is so. What it waits for is near: when it is not, the test fails.
-#[allow(
-    clippy::disallowed_methods,
-    reason = "a test waits for a process, by the real clock"
-)]
-async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
-    let begun = Instant::now();
-    while begun.elapsed() < Duration::from_secs(60) {
-        if let Some(found) = look().await {
-            return found;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    panic!("waited in vain: {what}");
 }
 
 /// The chain that is served to this process, which openssl takes, for both ends of a connection, with the roots that are served beside it.

@@ -28,8 +28,7 @@ mod trouble;
 mod unix;
 mod unlisted;
 
-use credence_ca_tests::daemon::Setup;
-use std::time::{Duration, Instant};
+use credence_ca_tests::{daemon::Setup, wait::until};
 
 /// Lives and hints so short that what takes weeks takes seconds.
 const SHORT: &str = r#"
@@ -51,20 +50,4 @@ identity_burst = 100000
 
 fn setup(sections: &str) -> Setup {
     Setup::new(env!("CARGO_BIN_EXE_credence"), sections)
-}
-
-/// Waits until something is so. What it waits for is near: when it is not, the test fails.
-#[allow(
-    clippy::disallowed_methods,
-    reason = "a test waits for a process, by the real clock"
-)]
-async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
-    let begun = Instant::now();
-    while begun.elapsed() < Duration::from_secs(60) {
-        if let Some(found) = look().await {
-            return found;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    panic!("waited in vain: {what}");
 }

@@ -9,7 +9,10 @@
 )]
 
 use credence_agent::{Agent, AgentError, Clock, Limits, Renewals, Upstream, Workload};
-use credence_ca_tests::daemon::{Daemon, SELF, Setup};
+use credence_ca_tests::{
+    daemon::{Daemon, SELF, Setup},
+    wait::until,
+};
 use credence_upstream::{
     Address, CredenceCa, Expected, FirstTrust, Following, IstioTerms, Line, Proof, Proofs, Trust,
 };
@@ -28,7 +31,7 @@ use spiffe::SpiffeId;
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, SystemTime},
 };
 use tokio::{net::UnixStream, sync::oneshot, task::JoinHandle};
 use tonic::transport::{Endpoint, Uri};
@@ -146,22 +149,6 @@ async fn served(socket: &Path, name: &str) -> Option<String> {
         Specifier::InlineBytes(bytes) => Some(String::from_utf8(bytes).unwrap()),
         other => panic!("{other:?}"),
     }
-}
-
-/// Waits until something is so. What it waits for is near: when it is not, the test fails.
-#[allow(
-    clippy::disallowed_methods,
-    reason = "a test waits for a process, by the real clock"
-)]
-async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
-    let begun = Instant::now();
-    while begun.elapsed() < Duration::from_secs(60) {
-        if let Some(found) = look().await {
-            return found;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    panic!("waited in vain: {what}");
 }
 
 fn daemon(sections: &str) -> Daemon {
