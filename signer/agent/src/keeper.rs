@@ -236,6 +236,8 @@ impl Keeper {
 
     /// The roots first: nobody gets a certificate whose peers' roots are not there.
     fn publish(&mut self, svid: Svid, since: Mark) {
+        // before anybody gets it: whoever measures deliveries counts from here
+        let received = self.clock.now();
         let (serial, not_before, not_after) =
             (svid.serial.clone(), svid.not_before, svid.not_after);
         let bundle = Bundle {
@@ -257,7 +259,7 @@ impl Keeper {
             report.last_error = None;
             report.certificate = Some(CertificateReport {
                 serial: serial.clone(),
-                received: self.clock.now(),
+                received,
                 not_before,
                 not_after,
             });
@@ -267,6 +269,7 @@ impl Keeper {
             identity = %self.id,
             old_serial = %old_serial.as_deref().unwrap_or("none"),
             new_serial = %serial,
+            received = %humantime::format_rfc3339_micros(received),
             not_after = %humantime::format_rfc3339_seconds(not_after),
             next_renewal = %self.next_request(),
             "certificate received",

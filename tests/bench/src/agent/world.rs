@@ -140,7 +140,7 @@ impl Received {
         let moment = |field| anyhow::Ok(OffsetDateTime::parse(text(field)?, &Rfc3339)?);
         Ok(Self {
             identity: text("identity")?.to_owned(),
-            at: moment("timestamp")?,
+            at: moment("received")?,
             ends: moment("not_after")?,
         })
     }
