@@ -30,6 +30,7 @@ async fn both_cases_give_their_figures() {
     let plan = Plan {
         effort: Effort {
             streams: 20,
+            settling: 3,
             rotations: 2,
             node_bytes: 100_000,
             identities: 5,

@@ -14,6 +14,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use std::{
     fs,
     io::{BufRead as _, BufReader},
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{Arc, Mutex},
@@ -218,11 +219,19 @@ impl Agent {
         found.unwrap_or_else(|| panic!("no {id} in {status}"))
     }
 
+    /// Where health and metrics are served, if they are.
+    #[must_use]
+    pub fn monitor(&self) -> SocketAddr {
+        let monitor = self.running().ready["monitor"].as_str().unwrap();
+        monitor.parse().unwrap()
+    }
+
     /// A page of its monitor: status and body.
     pub async fn page(&self, path: &str) -> (u16, String) {
         use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-        let monitor = self.running().ready["monitor"].as_str().unwrap();
-        let mut stream = tokio::net::TcpStream::connect(monitor).await.unwrap();
+        let mut stream = tokio::net::TcpStream::connect(self.monitor())
+            .await
+            .unwrap();
         let request =
             format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();

@@ -61,6 +61,35 @@ pub enum Rule {
 }
 
 impl Rule {
+    /// Every rule, in the order in which they stand above.
+    pub const ALL: [Self; 25] = [
+        Self::Encoding,
+        Self::Version,
+        Self::Serial,
+        Self::SignatureAlgorithm,
+        Self::Issuer,
+        Self::Validity,
+        Self::LongestLife,
+        Self::WithinIssuer,
+        Self::Subject,
+        Self::PublicKey,
+        Self::RepeatedExtension,
+        Self::UnknownExtension,
+        Self::MissingExtension,
+        Self::BasicConstraints,
+        Self::KeyUsage,
+        Self::ExtendedKeyUsage,
+        Self::SubjectAltName,
+        Self::DnsNames,
+        Self::SubjectKeyId,
+        Self::AuthorityKeyId,
+        Self::CrlSign,
+        Self::UpdateTimes,
+        Self::LongestCrlLife,
+        Self::RevokedCertificates,
+        Self::CrlNumber,
+    ];
+
     /// Its name in logs and metrics.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -97,5 +126,18 @@ impl Rule {
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_are_all_of_them_in_order() {
+        assert_eq!(Rule::ALL.len(), Rule::CrlNumber as usize + 1);
+        for (at, rule) in Rule::ALL.into_iter().enumerate() {
+            assert_eq!(rule as usize, at, "{rule}");
+        }
     }
 }

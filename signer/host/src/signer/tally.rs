@@ -5,6 +5,7 @@ use crate::{
     metrics::{Counter, Family, Kind, Sample},
     sandbox::{Bound, Sandbox, SandboxError},
 };
+use credence_ca::guard::Rule;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Whether the module can be relied on. Requests are served either way.
@@ -41,7 +42,8 @@ impl Tally {
             traps: Counter::new("credence_module_traps_total"),
             bounds: Family::new("credence_module_bound_hits_total", "bound")
                 .with(Bound::ALL.map(Bound::name)),
-            refusals: Family::new("credence_guard_refusals_total", "rule"),
+            refusals: Family::new("credence_guard_refusals_total", "rule")
+                .with(Rule::ALL.map(Rule::name)),
             loads: Family::new("credence_module_loads_total", "outcome").with(["taken", "refused"]),
         }
     }

@@ -26,7 +26,9 @@ const ROTATIONS: usize = 100;
 pub struct Effort {
     /// SDS streams.
     pub streams: usize,
-    /// Rotations that they see.
+    /// Rotations before memory is looked at for the first time: what all the first requests took has gone by then.
+    pub settling: usize,
+    /// Rotations that they see from there on.
     pub rotations: usize,
     /// Bytes of the node in a stream's first request.
     pub node_bytes: usize,
@@ -42,6 +44,7 @@ impl Effort {
     pub fn full() -> Self {
         Self {
             streams: 5_000,
+            settling: 20,
             rotations: ROTATIONS,
             node_bytes: 100_000,
             identities: 1_000,
@@ -53,6 +56,7 @@ impl Effort {
     #[must_use]
     pub fn quick() -> Self {
         Self {
+            settling: 3,
             rotations: 10,
             watch: Duration::from_secs(120),
             ..Self::full()

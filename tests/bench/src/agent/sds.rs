@@ -18,8 +18,6 @@ use crate::{signer::Figures, usage::CpuTime};
 const LIFE: u32 = 5;
 /// How long opening all streams may take, and a hundred rotations.
 const LIMIT: Duration = Duration::from_secs(600);
-/// Rotations before memory is looked at for the first time.
-const SETTLING: usize = 3;
 
 /// Streams that are under way, and what reached them.
 struct Streams {
@@ -40,15 +38,22 @@ pub(super) async fn measure(
     let world = World::start(program, within, 1, LIFE)?;
     figures.add(&case, "idle_mb", "MB", [world.resident_mb()?])?;
     let mut streams = Streams::open(&world, effort);
-    let settled = streams.all_have(SETTLING).await?;
+    let settled = streams.all_have(effort.settling).await?;
     let (resident, cpu) = (world.resident_mb()?, CpuTime::of(world.pid())?);
     figures.add(&case, "resident_mb", "MB", [resident])?;
-    let last = streams.all_have(settled + effort.rotations).await?;
-    let grown = world.resident_mb()? - resident;
+    let half = streams
+        .all_have(settled + effort.rotations.div_ceil(2))
+        .await?;
+    let halfway = world.resident_mb()?;
+    let last = streams.all_have(half + effort.rotations / 2).await?;
+    let whole = world.resident_mb()?;
     let cpu = CpuTime::of(world.pid())?.since(cpu).exact.as_secs_f64();
     figures.add(&case, "peak_mb", "MB", [world.peak_mb()?])?;
     if effort.rotations >= ROTATIONS {
+        let grown = whole - resident;
         figures.add(&case, "growth_mb_100_rotations", "MB", [grown])?;
+        // what goes on growing does so in both halves
+        figures.add(&case, "growth_mb_second_half", "MB", [whole - halfway])?;
     } else {
         let why = format!("{} rotations only", effort.rotations);
         figures.not_run(&case, "growth_mb_100_rotations", "MB", why);
