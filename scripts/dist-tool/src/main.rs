@@ -47,18 +47,18 @@ fn main() -> Result<()> {
             out,
             commit,
             time,
-        } => make(binary, &out, Origin { commit, time }),
+        } => make(binary, &out, &Origin { commit, time }),
         Command::Check { folder } => told(&folder),
     }
 }
 
-fn make(binary: PathBuf, out: &Path, origin: Origin) -> Result<()> {
+fn make(binary: PathBuf, out: &Path, origin: &Origin) -> Result<()> {
     let parts = Parts {
         binary,
         filter: env!("CREDENCE_FILTER_WASM").into(),
         signer: env!("CREDENCE_SIGNER_WASM").into(),
     };
-    let folder = release::make(out, &parts, &origin).context("no release was made")?;
+    let folder = release::make(out, &parts, origin).context("no release was made")?;
     told(&folder)?;
     println!("{}", release::pack(&folder, origin.time)?.display());
     Ok(())

@@ -1,6 +1,7 @@
 //! A release folder, made with the binary that is there: whole, the same each time, and noticed when it is not.
 #![allow(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::indexing_slicing,
     reason = "a test that cannot go on has to fail loudly"
 )]

@@ -1,6 +1,7 @@
 //! The systemd units: systemd reads them without a word, and finds them as closed as docs/systemd.md says.
 #![allow(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::indexing_slicing,
     reason = "a test that cannot go on has to fail loudly"
 )]
