@@ -1,12 +1,13 @@
 //! Builds a workspace package to wasm from another package's build script.
 //!
 //! The artifact is the very file that ships: profile `wasm`, in the workspace's one target
-//! folder. Call it from `build.rs`; read the file through the environment variable it sets.
+//! folder. It says nothing of where it was built: the same sources, `Cargo.lock` and compiler make the same bytes in every folder
+//! (`scripts/lib/check-reproducible`). Call it from `build.rs`; read the file through the environment variable it sets.
 
 use std::{
     env,
-    ffi::OsString,
-    fmt,
+    ffi::{OsStr, OsString},
+    fmt, fs,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -46,6 +47,22 @@ const OUTER: [&str; 7] = [
     "CARGO_BUILD_TARGET",
     "TARGET",
 ];
+
+/// The filter for Envoy.
+pub const FILTER: WasmPackage<'_> = WasmPackage {
+    package: "credence-filter",
+    artifact: "credence_filter",
+    target: "wasm32-wasip1",
+    sources: &["filter"],
+};
+
+/// The signing module.
+pub const SIGNER: WasmPackage<'_> = WasmPackage {
+    package: "credence-signer",
+    artifact: "credence_signer",
+    target: "wasm32-wasip2",
+    sources: &["signer/module", "signer/wit"],
+};
 
 /// Builds `what`, sets the environment variable `variable` to the artifact's path for the crate
 /// being built, and returns that path.
@@ -122,6 +139,7 @@ fn run_cargo(what: &WasmPackage<'_>, root: &Path, target_dir: &Path) -> Result<(
     for name in OUTER {
         command.env_remove(name);
     }
+    command.env("CARGO_ENCODED_RUSTFLAGS", same_everywhere(root, target_dir));
     let status = command
         .status()
         .map_err(|e| BuildError(format!("cargo could not be started: {e}")))?;
@@ -132,4 +150,43 @@ fn run_cargo(what: &WasmPackage<'_>, root: &Path, target_dir: &Path) -> Result<(
         "{} did not build for {} ({status}); if the target is missing, run scripts/setup",
         what.package, what.target
     )))
+}
+
+/// Flags that put names in the place of this machine's paths, which panics would name: of the checkout, the target folder, and the
+/// sources of crates, whose folder is also called after the registry's address. The longest match stands last, since the last one counts.
+fn same_everywhere(root: &Path, target_dir: &Path) -> OsString {
+    let mut names = vec![
+        (root.to_path_buf(), "/credence"),
+        (target_dir.to_path_buf(), "/target"),
+    ];
+    let registries = cargo_home().map(|home| home.join("registry").join("src"));
+    let folders = registries.and_then(|folder| fs::read_dir(folder).ok());
+    let mut folders: Vec<_> = folders
+        .into_iter()
+        .flatten()
+        .filter_map(Result::ok)
+        .map(|entry| entry.path())
+        .collect();
+    folders.sort();
+    names.extend(folders.into_iter().map(|folder| (folder, "/registry")));
+    let mut flags = OsString::new();
+    for (folder, name) in names {
+        if !flags.is_empty() {
+            flags.push(SEPARATOR);
+        }
+        flags.push("--remap-path-prefix=");
+        flags.push(folder);
+        flags.push("=");
+        flags.push(name);
+    }
+    flags
+}
+
+/// Between flags in `CARGO_ENCODED_RUSTFLAGS`: paths may have spaces.
+const SEPARATOR: &str = "\u{1f}";
+
+fn cargo_home() -> Option<PathBuf> {
+    let named = |name: &str| env::var_os(name).filter(|value| value.as_os_str() != OsStr::new(""));
+    let named_home = named("CARGO_HOME").map(PathBuf::from);
+    named_home.or_else(|| Some(PathBuf::from(named("HOME")?).join(".cargo")))
 }

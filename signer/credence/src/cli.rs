@@ -109,6 +109,28 @@ pub(crate) enum Command {
     /// Ask the filter's policy: check, explain and test it, and make one of Istio's.
     #[command(subcommand)]
     Policy(PolicyCommand),
+    /// Print completions of these commands for a shell.
+    #[command(after_help = COMPLETIONS_HELP)]
+    Completions(CompletionsArguments),
+    /// Write a man page for each command.
+    Man(ManArguments),
+}
+
+const COMPLETIONS_HELP: &str = "\
+In bash, for this shell: source <(credence completions bash). A release has all of them as files.";
+
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArguments {
+    /// Which shell.
+    #[arg(value_name = "SHELL")]
+    pub(crate) shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ManArguments {
+    /// The folder for them, such as /usr/local/share/man/man1; made if it is not there.
+    #[arg(value_name = "DIR")]
+    pub(crate) folder: PathBuf,
 }
 
 /// Sentry's own flags are read by themselves: see `crate::sentry::asked`.

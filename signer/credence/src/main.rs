@@ -16,6 +16,7 @@ mod inspect;
 mod local_ca;
 mod log;
 mod logbook;
+mod manual;
 mod policy;
 mod record;
 mod sentry;
@@ -58,6 +59,8 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Cert(CertCommand::Inspect(arguments)) => inspect::run(&arguments),
         Command::Log(command) => logbook::run(&command),
         Command::Policy(command) => policy::run(&command),
+        Command::Completions(arguments) => manual::completions(&arguments),
+        Command::Man(arguments) => manual::pages(&arguments),
         // the words would have lost what looks like an option of ours
         Command::Sentry(_) => Err(Failure::Usage(
             "sentry has options of its own: nothing stands before it",
