@@ -169,7 +169,7 @@ impl Browser {
         let actions = keys.chars().flat_map(|key| {
             ["keyDown", "keyUp"].map(|kind| json!({"type": kind, "value": key.to_string()}))
         });
-        self.act(actions.collect())
+        self.act(&actions.collect::<Vec<_>>())
     }
 
     /// Presses a key while another is held.
@@ -177,7 +177,7 @@ impl Browser {
     /// # Errors
     /// What chromedriver says.
     pub fn chord(&self, held: char, key: char) -> Result<(), Trouble> {
-        self.act(vec![
+        self.act(&[
             json!({"type": "keyDown", "value": held}),
             json!({"type": "keyDown", "value": key}),
             json!({"type": "keyUp", "value": key}),
@@ -185,7 +185,7 @@ impl Browser {
         ])
     }
 
-    fn act(&self, actions: Vec<Value>) -> Result<(), Trouble> {
+    fn act(&self, actions: &[Value]) -> Result<(), Trouble> {
         let keyboard = json!({"actions": [{"type": "key", "id": "keyboard", "actions": actions}]});
         self.command("POST", "/actions", &keyboard).map(|_| ())
     }
