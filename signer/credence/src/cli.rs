@@ -23,7 +23,7 @@ pub(crate) use log::{
     VerifyArguments,
 };
 pub(crate) use policy::{
-    CheckArguments, ExplainArguments, ImportArguments, PolicyCommand, TestArguments, peer,
+    CheckArguments, ExplainArguments, ImportArguments, PolicyCommand, TestArguments,
 };
 
 const EXIT_CODES: &str = "\

@@ -1,6 +1,6 @@
 //! How the program ends when it cannot go on: one message, one exit code.
 
-use crate::{policy::Faulty, sentry::SentryError};
+use crate::sentry::SentryError;
 use credence_agent::{AgentError, ViewError};
 use credence_config::Faults;
 use credence_delivery::{federation::FederationError, outputs::SharedFolder};
@@ -13,6 +13,7 @@ use credence_ledger::{
     port::AppendError,
     sqlite::{ArchiveError, OpenError, ReadError},
 };
+use credence_policy_ask::Faulty;
 use credence_policy_import::Problem;
 use credence_service::{
     admin::{AdminError, ClientError},

@@ -2,6 +2,7 @@
 
 use clap::{ArgGroup, Args, Subcommand};
 use credence_policy::SpiffeId;
+use credence_policy_ask::peer;
 use std::{net::IpAddr, path::PathBuf};
 
 #[derive(Debug, Subcommand)]
@@ -77,15 +78,6 @@ pub(crate) struct ExplainArguments {
     /// Print a JSON object.
     #[arg(long)]
     pub(crate) json: bool,
-}
-
-/// A SPIFFE ID that a peer can have: a trust domain alone is none (X509-SVID §2).
-pub(crate) fn peer(text: &str) -> Result<SpiffeId, String> {
-    let id = SpiffeId::new(text).map_err(|error| error.to_string())?;
-    if id.path().is_empty() {
-        return Err("a peer's SPIFFE ID has a path, like spiffe://example.org/frontend".to_owned());
-    }
-    Ok(id)
 }
 
 const TEST_HELP: &str = "\

@@ -1,13 +1,9 @@
 //! `credence policy explain`: a decision, and what each rule has to do with it.
 
-use super::{
-    ask::{Ask, Told},
-    document, print, print_json,
-    table::table,
-};
+use super::{document, print, print_json, table::table};
 use crate::{cli::ExplainArguments, failure::Failure};
-use credence_policy::{Decision, Explanation, RuleExplanation, RuleVerdict, plain::Request};
-use serde_json::{Value, json};
+use credence_policy::{Decision, Explanation, RuleExplanation, plain::Request};
+use credence_policy_ask::{Ask, Explained, Told};
 
 /// Prints how a policy decides.
 ///
@@ -17,7 +13,7 @@ pub(crate) fn run(arguments: &ExplainArguments) -> Result<(), Failure> {
     let policy = document::load(&arguments.file)?;
     let explanation = ask(arguments).explain(&policy);
     if arguments.json {
-        print_json(&as_json(&explanation))
+        print_json(&Explained::of(&explanation))
     } else {
         print(&as_text(&explanation))
     }
@@ -74,34 +70,4 @@ fn row(index: usize, rule: &RuleExplanation, decision: &Decision) -> [String; 4]
         format!("{}{dry}", rule.action().name()),
         rule.verdict().to_string(),
     ]
-}
-
-fn as_json(explanation: &Explanation) -> Value {
-    let decision = explanation.decision();
-    let rules: Vec<_> = explanation.rules().iter().map(rule_as_json).collect();
-    json!({
-        "decision": Told::of(decision),
-        "sentence": decision.reason().sentence(),
-        "ruleIndex": decision.rule_index(),
-        "rules": rules,
-    })
-}
-
-fn rule_as_json(rule: &RuleExplanation) -> Value {
-    let (verdict, field, reason) = match rule.verdict() {
-        RuleVerdict::Matches => ("matches", None, None),
-        RuleVerdict::DoesNotMatch(field) => ("does_not_match", Some(field), None),
-        RuleVerdict::CannotTell(reason) => ("cannot_tell", None, Some(reason)),
-        RuleVerdict::NotReached(reason) => ("not_reached", None, Some(reason)),
-        RuleVerdict::OnlyForHttp => ("only_for_http", None, None),
-    };
-    json!({
-        "name": rule.name(),
-        "action": rule.action().name(),
-        "dryRun": rule.is_dry_run(),
-        "verdict": verdict,
-        "field": field,
-        "reason": reason.map(credence_policy::Reason::label),
-        "why": rule.verdict().to_string(),
-    })
 }

@@ -1,6 +1,5 @@
 //! `credence policy`: the filter's policy, asked without a filter.
 
-mod ask;
 mod cases;
 mod check;
 mod document;
@@ -8,8 +7,6 @@ mod explain;
 mod import;
 mod table;
 mod test;
-
-pub(crate) use document::Faulty;
 
 use crate::{cli::PolicyCommand, failure::Failure};
 use serde::Serialize;

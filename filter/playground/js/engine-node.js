@@ -1,0 +1,1 @@
+export { Handle, check, importIstio, policyFile, runCases } from './credence_playground.js';
