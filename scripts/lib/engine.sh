@@ -80,16 +80,18 @@ start_engine() {
   die "no container engine can run: dockerd does not start here; its words are above"
 }
 
-# Our own processes only: those that name our folder.
-engine_process() { [ -s "$1" ] && tr '\0' ' ' <"/proc/$(cat "$1")/cmdline" 2>/dev/null | grep -qF "$ENGINE"; }
+# Our own processes only: those that name our folder. One that has ended and was not waited for names nothing.
+engine_process() { [ -s "$1" ] && grep -qsaF "$ENGINE" "/proc/$(cat "$1")/cmdline"; }
 
 end_processes() {
-  local file id
+  local file
   for file in "$ENGINE/docker.pid" "$ENGINE/exec/containerd/containerd.pid"; do
-    engine_process "$file" || continue
-    id=$(cat "$file")
-    kill "$id"
-    until_so 600 eval "! kill -0 $id 2>/dev/null" || kill -KILL "$id"
+    if engine_process "$file"; then
+      kill "$(cat "$file")"
+      until_so 600 eval "! engine_process '$file'" || kill -KILL "$(cat "$file")"
+    fi
+    # What a killed one left: another process may have its number by now.
+    rm -f "$file"
   done
 }
 
@@ -101,7 +103,7 @@ stop_engine() {
   while iptables -w -D "${BRIDGED[@]}" 2>/dev/null; do :; done
   local place
   # The innermost first.
-  awk -v a="$ENGINE/" -v b="$ENGINE_DATA/" 'index($2, a) == 1 || index($2, b) == 1 { print $2 }' /proc/mounts | tac |
+  awk -v a="$ENGINE/" -v b="$(readlink -f "$ENGINE_DATA")/" 'index($2 "/", a) == 1 || index($2 "/", b) == 1 { print $2 }' /proc/mounts | tac |
     while read -r place; do umount -l "$place"; done
   for place in /sys/fs/cgroup/credence-engine /sys/fs/cgroup/*/credence-engine; do
     [ ! -d "$place" ] || rmdir "$place" 2>/dev/null || true

@@ -34,9 +34,12 @@ struct Arguments {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if arguments.stop {
+        return stop().await;
+    }
     let mut stage = Stage::new();
     let outcome = tokio::select! {
-        outcome = act(&arguments, &mut stage) => outcome,
+        outcome = show(&arguments, &mut stage) => outcome,
         outcome = stage::interrupted() => outcome,
     };
     let failed = outcome.is_err();
@@ -51,11 +54,17 @@ async fn main() -> ExitCode {
     stage.curtain()
 }
 
-async fn act(arguments: &Arguments, stage: &mut Stage) -> Result<()> {
-    if arguments.stop {
-        return Ok(());
+async fn stop() -> ExitCode {
+    match clear_away().await {
+        Ok(()) => {
+            println!("It is stopped.");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
     }
-    show(arguments, stage).await
 }
 
 async fn project() -> Result<Project> {
