@@ -39,3 +39,13 @@ logged() {
   tail -n 25 "$log" | sed 's/^/      /' >&2
   return "$status"
 }
+
+# Where this machine's apt has Debian's packages from; no host is named in this repository.
+debian_mirror() {
+  if [ -n "${DEBIAN_MIRROR:-}" ]; then
+    echo "$DEBIAN_MIRROR"
+  else
+    apt-get indextargets --format '$(REPO_URI)' 'Identifier: Packages' | grep -m1 -E '/debian/?$' ||
+      die "this machine's apt knows no Debian mirror; name one with DEBIAN_MIRROR=URL"
+  fi
+}

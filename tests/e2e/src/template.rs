@@ -72,6 +72,9 @@ pub fn shipped(name: &str, edits: &[Edit], values: &BTreeMap<&str, String>) -> R
 pub fn common(roles: &[&str]) -> Result<BTreeMap<&'static str, String>> {
     let folder = tools::workspace()?.join("envoy");
     Ok(BTreeMap::from([
+        ("ADDRESS", "127.0.0.1".to_owned()),
+        ("SERVER_ADDRESS", "127.0.0.1".to_owned()),
+        ("SERVER_DISCOVERY", "STATIC".to_owned()),
         ("STATS", fs::read_to_string(folder.join("stats.yaml"))?),
         ("DRAIN_LUA", text(&folder.join("drain.lua"))?),
         ("FILTER_WASM", text(&tools::filter()?)?),

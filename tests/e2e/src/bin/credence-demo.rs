@@ -1,22 +1,16 @@
 //! The demo: two Envoys that trust each other through Credence, step by step.
 
-use std::{
-    io::{IsTerminal, stdout},
-    process::ExitCode,
-    time::Duration,
-};
+use std::{process::ExitCode, time::Duration};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Parser;
 use credence_e2e::{
     process::Fate,
-    rotation, steps, tools,
+    rotation,
+    stage::{self, Stage},
+    steps, tools,
     traffic::Tally,
     world::{Options, World},
-};
-use tokio::{
-    signal::unix::{SignalKind, signal},
-    time::Instant,
 };
 
 /// Rotations to be seen before the demo is content.
@@ -41,7 +35,7 @@ async fn main() -> ExitCode {
     let mut stage = Stage::new();
     let outcome = tokio::select! {
         outcome = show(&arguments, &mut stage) => outcome,
-        outcome = interrupted() => outcome,
+        outcome = stage::interrupted() => outcome,
     };
     if let Err(error) = outcome {
         stage.wrong(&error);
@@ -131,92 +125,4 @@ fn keep(world: World, stage: &Stage) -> Result<()> {
     println!("To stop it:");
     println!("  kill {}; sleep 2; rm -r {folder}", ids.join(" "));
     Ok(())
-}
-
-async fn interrupted() -> Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    Err(anyhow::anyhow!("interrupted")).context("everything is being stopped")
-}
-
-/// What is shown, and how it went so far.
-struct Stage {
-    colour: bool,
-    number: u32,
-    failed: u32,
-    start: Instant,
-    step: Option<Instant>,
-}
-
-impl Stage {
-    fn new() -> Self {
-        Self {
-            colour: stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none(),
-            number: 0,
-            failed: 0,
-            start: Instant::now(),
-            step: None,
-        }
-    }
-
-    fn paint(&self, code: &str, text: &str) -> String {
-        if self.colour {
-            format!("\x1b[{code}m{text}\x1b[0m")
-        } else {
-            text.to_owned()
-        }
-    }
-
-    fn say(&self, text: &str) {
-        println!("\n{}", self.paint("1", text));
-    }
-
-    fn begin(&mut self, what: &str) {
-        self.number += 1;
-        self.step = Some(Instant::now());
-        println!("\n{} {what}", self.paint("1", &format!("{}.", self.number)));
-    }
-
-    fn detail(&self, text: &str) {
-        println!("   {}", self.paint("2", text));
-    }
-
-    fn end(&mut self, outcome: Result<String>) {
-        match outcome {
-            Ok(evidence) => {
-                self.detail(&evidence);
-                println!("   {} ({})", self.paint("32;1", "PASS"), self.took());
-                self.step = None;
-            }
-            Err(error) => self.wrong(&error),
-        }
-    }
-
-    fn wrong(&mut self, error: &anyhow::Error) {
-        self.failed += 1;
-        println!("   {error:#}");
-        println!("   {} ({})", self.paint("31;1", "FAIL"), self.took());
-        self.step = None;
-    }
-
-    fn took(&self) -> String {
-        let since = self.step.unwrap_or(self.start);
-        format!("{:.1} s", since.elapsed().as_secs_f64())
-    }
-
-    fn curtain(&self) -> ExitCode {
-        let seconds = self.start.elapsed().as_secs();
-        if self.failed == 0 {
-            println!("\n{} in {seconds} s", self.paint("32;1", "All of it held,"));
-            ExitCode::SUCCESS
-        } else {
-            let what = format!("{} of {} steps failed,", self.failed, self.number);
-            println!("\n{} after {seconds} s", self.paint("31;1", &what));
-            ExitCode::FAILURE
-        }
-    }
 }
