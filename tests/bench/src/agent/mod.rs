@@ -44,7 +44,7 @@ impl Effort {
     pub fn full() -> Self {
         Self {
             streams: 5_000,
-            settling: 20,
+            settling: 40,
             rotations: ROTATIONS,
             node_bytes: 100_000,
             identities: 1_000,
