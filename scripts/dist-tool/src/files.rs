@@ -59,7 +59,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
 /// The same for a program, mode 0755.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn write_program(path: &Path, bytes: &[u8]) -> Result<()> {
     put(path, bytes, PROGRAM).with_context(|| path.display().to_string())
 }
